@@ -1,0 +1,1 @@
+"""One command: up, send, tail, chats, load, doctor."""

@@ -1,0 +1,1 @@
+"""The Python client: send, read, and a stream that resumes by itself."""

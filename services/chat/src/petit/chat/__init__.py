@@ -1,0 +1,1 @@
+"""The fold of the log into read models; answers queries and decides commands."""

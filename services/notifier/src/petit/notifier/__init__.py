@@ -1,0 +1,1 @@
+"""The live edge: one stream a device, over SSE or WebSocket, from one hub."""

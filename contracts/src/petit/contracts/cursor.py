@@ -1,7 +1,8 @@
 """The cursor: how far a client has seen everything, in one opaque word.
 
 It is the epoch of the log and an offset in it, packed and base64url-coded without padding: 18 characters,
-the same on every transport and replica, and not bound to a person. Clients keep it and give it back; they never read it.
+the same on every transport and replica, and not bound to a person. Clients keep it and give it back; they never
+read it.
 """
 
 import binascii
@@ -18,7 +19,7 @@ MAX_TEXT: Final = 64
 """Bytes: no cursor of ours is, or ever will be, longer on the wire."""
 
 
-class BadCursor(ValueError):  # noqa: N818 - a value's name, as ValueError's relatives in the standard library
+class BadCursor(ValueError):
     """The text is not a cursor of ours."""
 
 

@@ -28,6 +28,13 @@ Epoch = NewType("Epoch", int)
 Timestamp = NewType("Timestamp", str)
 """RFC 3339, UTC, milliseconds, as in `2026-11-20T21:04:05.678Z`: such text sorts by time."""
 
+BEFORE_LOG: Final = Offset(0)
+"""The place before every signal."""
+BEFORE_FIRST: Final = Seq(0)
+"""The place before a chat's first message: nothing read, or nothing there."""
+NEVER: Final = Timestamp("")
+"""What has not happened."""
+
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 USER_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
 _UUID: Final = re.compile(UUID_PATTERN)

@@ -98,7 +98,7 @@ class Problem(BaseModel):
     errors: tuple[FieldError, ...] | None = None
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error
+class Refused(Exception):
     """A final answer of no, told to the client with a stable code.
 
     Args:

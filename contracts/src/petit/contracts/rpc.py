@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId
+from petit.contracts.ids import BEFORE_FIRST, BEFORE_LOG, NEVER, ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.problems import Problem
 from petit.contracts.resources import Chat, Member, SeenBy
 from petit.contracts.rules import VoidReason
@@ -29,13 +29,13 @@ class _Wire(BaseModel):
 class Ask(_Wire):
     """Any request."""
 
-    min_offset: Offset = Offset(0)
+    min_offset: Offset = BEFORE_LOG
 
 
 class Answer(_Wire, Generic[T]):
     """Any answer: a body, or why there is none."""
 
-    as_of: Offset = Offset(0)
+    as_of: Offset = BEFORE_LOG
     body: T | None = None
     problem: Problem | None = None
     retry_after: int | None = None
@@ -148,12 +148,12 @@ class Seed(_Wire):
     """A chat's whole state as of the answer's `as_of`; `kind` is None where there is no such chat."""
 
     chat: ChatId
-    offset: Offset = Offset(0)
+    offset: Offset = BEFORE_LOG
     kind: ChatKind | None = None
     title: str | None = None
     about: str | None = None
-    created_at: Timestamp = Timestamp("")
-    head_seq: Seq = Seq(0)
+    created_at: Timestamp = NEVER
+    head_seq: Seq = BEFORE_FIRST
     members: tuple[SeedMember, ...] = ()
 
 
@@ -192,7 +192,7 @@ class MineAsk(Ask):
     """`mine`: the viewer's chats, latest activity first, as ordered at `as_of` (0: now). Answered by `MinePage`."""
 
     viewer: UserId
-    ordered_at: Offset = Offset(0)
+    ordered_at: Offset = BEFORE_LOG
     after: tuple[Offset, ChatId] | None = None
     """Activity and chat of the last item of the page before."""
     limit: int = 50
@@ -234,8 +234,8 @@ class SentBefore(_Wire):
     """An earlier signal with the same id by the same person."""
 
     found: bool
-    offset: Offset = Offset(0)
-    at: Timestamp = Timestamp("")
+    offset: Offset = BEFORE_LOG
+    at: Timestamp = NEVER
     chat: ChatId = ChatId("")
     digest: str = ""
     """`signals.digest` of it."""
@@ -268,7 +268,7 @@ class Changed(_Wire):
 
 
 class PersonBacklogAsk(Ask):
-    """`person_backlog`: signals in (after, to] that concern a person by name, member or not (own `left`, `msg.void`)."""
+    """`person_backlog`: signals in (after, to] that name a person, member or not (own `left`, `msg.void`)."""
 
     user: UserId
     after: Offset

@@ -12,7 +12,7 @@ Rules, in short (API.md, section 2):
 
 * A dm has exactly two members, cannot be left, joined, renamed or enlarged. Its id is `ids.dm_chat_id`.
 * Groups hold 1,000 people, rooms 50,000. Anyone may join a room that has somebody in it; any member may invite.
-* The creator is owner. Owners give roles; owners remove anyone, moderators remove members. Owners and moderators rename.
+* The creator is owner. Owners give roles; owners remove anyone, moderators remove members; both rename.
 * When the last owner goes, the longest-standing moderator, else member, becomes owner (`Placed.successor`).
   Equally long-standing ones are ordered by user id. The last owner cannot step down while others are there.
 * A message takes the next seq if its author is a member; nothing else takes one.
@@ -22,7 +22,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, assert_never
 
-from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId, dm_chat_id
+from petit.contracts.ids import (
+    BEFORE_FIRST,
+    BEFORE_LOG,
+    NEVER,
+    ChatId,
+    Offset,
+    Seq,
+    SignalId,
+    Timestamp,
+    UserId,
+    dm_chat_id,
+)
 from petit.contracts.problems import Code
 from petit.contracts.signals import (
     ChatCreated,
@@ -98,14 +109,14 @@ class ChatState:
     """Everything that the rules need to know of one chat, as of `offset`. Only `apply` changes it."""
 
     chat: ChatId
-    offset: Offset = Offset(0)
+    offset: Offset = BEFORE_LOG
     """The last signal of this chat that was applied."""
     kind: ChatKind | None = None
     """None: there is no such chat (yet)."""
     title: str | None = None
     about: str | None = None
-    created_at: Timestamp = Timestamp("")
-    head_seq: Seq = Seq(0)
+    created_at: Timestamp = NEVER
+    head_seq: Seq = BEFORE_FIRST
     """The seq of the newest message; 0 where there is none."""
     members: dict[UserId, Member] = field(default_factory=dict)
 

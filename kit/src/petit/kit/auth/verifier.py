@@ -1,0 +1,83 @@
+"""From a token to its principal: once by its signature, then by memory."""
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from petit.contracts.problems import Code, Refused
+from petit.kit.auth import claims
+from petit.kit.auth.keys import Keys
+from petit.kit.auth.policy import Policy
+from petit.kit.auth.principal import Principal
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Verifier:
+    """Verifies access tokens and remembers the good ones, by SHA-256, until they expire.
+
+    Args:
+        policy: What a token must say.
+        keys: Where the issuer's keys come from.
+        capacity: How many tokens are remembered, some 1 KB each; the longest unused one is forgotten first.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self, policy: Policy, *, keys: Keys, capacity: int = 10_000, now: Callable[[], float] = time.time
+    ) -> None:
+        self._policy = policy
+        self._keys = keys
+        self._capacity = capacity
+        self._now = now
+        self._seen: OrderedDict[bytes, Principal] = OrderedDict()
+
+    def cached(self, token: bytes) -> Principal | None:
+        """Return who a token speaks for if it was verified before and is still good, else None: `verify` it."""
+        digest = sha256(token).digest()
+        principal = self._seen.get(digest)
+        if principal is None:
+            return None
+        if principal.expires_at <= self._now() - self._policy.leeway_s:
+            del self._seen[digest]
+            return None
+        self._seen.move_to_end(digest)
+        return principal
+
+    async def verify(self, token: bytes | str) -> Principal:
+        """Return who a token speaks for; asks the issuer only for keys that are not known yet.
+
+        Raises:
+            Refused: `token.invalid` or `token.expired`.
+            Unavailable: The issuer's keys are not known and cannot be had now.
+        """
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        known = self.cached(raw)
+        if known is not None:
+            return known
+        kid = claims.key_id(raw)
+        key = await self._keys.find(kid)
+        if key is None:
+            raise Refused(Code.TOKEN_INVALID, "the token's key is not one of the issuer's")
+        principal = claims.read(raw, key=key, policy=self._policy, now=self._now())
+        self._seen[sha256(raw).digest()] = principal
+        if len(self._seen) > self._capacity:
+            self._seen.popitem(last=False)
+        return principal
+
+
+@asynccontextmanager
+async def verifying(policy: Policy) -> AsyncIterator[Verifier]:
+    """Open a verifier with an HTTP client of its own; nothing is fetched before the first token comes.
+
+    One process needs one: its edges share it. A proxy of the environment is not used for a loopback issuer.
+    """
+    loopback = urlsplit(policy.issuer).hostname in _LOOPBACK
+    async with httpx2.AsyncClient(trust_env=not loopback) as client:
+        yield Verifier(policy, keys=Keys(policy.issuer, client=client))

@@ -52,12 +52,12 @@ _UUID7: Final = 7
 
 def is_uuid(text: str) -> bool:
     """Say whether text is a UUID as we spell it: canonical and lower-case."""
-    return _UUID.match(text) is not None
+    return _UUID.fullmatch(text) is not None
 
 
 def is_user(text: str) -> bool:
     """Say whether text can be a user's id."""
-    return _USER.match(text) is not None
+    return _USER.fullmatch(text) is not None
 
 
 def dm_chat_id(one: UserId, other: UserId) -> ChatId:

@@ -276,6 +276,26 @@ class PersonBacklogAsk(Ask):
     limit: int = BACKLOG_LIMIT + 1
 
 
+# ── to one notifier process ─────────────────────────────────────────────────────────────────────────
+
+
+class RenewAsk(_Wire):
+    """`rpc.notifier.<instance>.renew`: a verified token of the stream's person lasts longer. Answered by `Renewed`."""
+
+    connection: str
+    """As in `hello`: `<instance>-<n>`."""
+    user: UserId
+    expires_at: float
+    """Unix time, seconds."""
+
+
+class Renewed(_Wire):
+    """The stream goes on with the new token."""
+
+    expires_in: int
+    """Seconds."""
+
+
 # ── progress, and what clients write on a WebSocket ─────────────────────────────────────────────────
 
 

@@ -81,6 +81,11 @@ def delivered(chat: ChatId) -> str:
 ALL_DELIVERED: Final = "live.delivered.*"
 
 
+def notifier_renew(instance: str) -> str:
+    """Return the subject of a token's renewal for a stream that one notifier process holds."""
+    return f"rpc.notifier.{instance}.renew"
+
+
 def chat_owner(p: int, method: str) -> str:
     """Return the subject of a request to the owner of a partition."""
     return f"rpc.chat.{p}.{method}"

@@ -296,6 +296,19 @@ class Renewed(_Wire):
     """Seconds."""
 
 
+# ── between gateway and notifier ────────────────────────────────────────────────────────────────────
+
+
+class TicketFor(_Wire):
+    """What a ticket stands for: the value that the gateway puts into KV `TICKETS` and the notifier redeems, as JSON."""
+
+    user: UserId
+    session: str
+    """The log-in (`sid`); empty if unknown."""
+    expires_at: float
+    """When the token that bought the ticket ends, and with it the stream: Unix time, seconds."""
+
+
 # ── progress, and what clients write on a WebSocket ─────────────────────────────────────────────────
 
 

@@ -1,6 +1,7 @@
-"""What every test run has in common: hypothesis profiles, and no skipped test."""
+"""What every test run has in common: hypothesis profiles, nothing skipped, and what is left to CI said aloud."""
 
 import os
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,13 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("prove", deadline=None, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
+_left_to_ci: list[str] = []
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Remember the tests that need a browser and were left out."""
+    _left_to_ci.extend(item.nodeid for item in items if item.get_closest_marker("browser"))
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -18,6 +26,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None:
         return
     skipped = [*reporter.stats.get("skipped", []), *reporter.stats.get("xfailed", [])]
-    if skipped and session.exitstatus == pytest.ExitCode.OK:
+    if skipped:
         reporter.write_line(f"{len(skipped)} tests were skipped: a test runs or is deselected, never skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was left to CI."""
+    if _left_to_ci and "not browser" in config.getoption("markexpr"):
+        terminalreporter.section("left to CI, which has Chromium")
+        for name in _left_to_ci:
+            terminalreporter.write_line(name)

@@ -1,0 +1,80 @@
+"""Paging what a resumed stream left out: `gap` says that more was missed in a chat than a backlog carries."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+from petit.contracts.ids import Offset
+from petit.contracts.resources import Gap, History, Message, SignalFrame
+
+if TYPE_CHECKING:
+    from petit.client.client import Client
+
+PAGE: Final = 200
+"""Messages a request, the most that the API gives."""
+
+
+async def messages_of(client: "Client", *, gap: Gap, after: Offset) -> AsyncIterator[SignalFrame]:
+    """Page a gap's messages from its `href` and hand them out as the `msg` signals that they were.
+
+    Only messages later than `after` come, ascending, up to the gap's end. What else happened in the gap
+    (members, titles, markers) is in the chat as it is read now.
+
+    Raises:
+        ApiProblem: the server refuses; the chat may have been left meanwhile.
+    """
+    target = urlsplit(gap.href)
+    params: dict[str, str | int | None] = {name: values[0] for name, values in parse_qs(target.query).items()}
+    params |= {"limit": PAGE, "min_offset": gap.to_offset}
+    while True:
+        page = History.model_validate_json((await client.fetch(target.path, **params)).content)
+        for message in page.items:
+            if after < message.offset <= gap.to_offset:
+                yield as_signal(message)
+        if not page.items or page.items[-1].offset >= gap.to_offset or page.items[-1].seq >= page.head_seq:
+            return
+        params = {"after": page.items[-1].seq, "limit": PAGE, "min_offset": gap.to_offset}
+
+
+def as_signal(message: Message) -> SignalFrame:
+    """Return the `msg` signal that a message of history was, as it is now."""
+    data = {
+        "text": message.text,
+        "files": list(message.files),
+        "reply_to": message.reply_to,
+        "mentions": list(message.mentions),
+    }
+    return SignalFrame(
+        offset=message.offset,
+        seq=message.seq,
+        id=message.id,
+        type="msg",
+        chat=message.chat,
+        by=message.by,
+        at=message.at,
+        nonce=message.nonce,
+        data={name: value for name, value in data.items() if value is not None},
+    )
+
+
+def as_message(signal: SignalFrame) -> Message:
+    """Return the message that history shows for a `msg` signal.
+
+    Raises:
+        ValueError: it is not a full `msg` signal.
+    """
+    if signal.type != "msg" or signal.seq is None or signal.chat is None or signal.data is None:
+        raise ValueError(f"signal {signal.id} of type {signal.type} is not a whole message")
+    return Message(
+        id=signal.id,
+        seq=signal.seq,
+        offset=signal.offset,
+        chat=signal.chat,
+        by=signal.by,
+        at=signal.at,
+        nonce=signal.nonce,
+        text=signal.data.get("text", ""),
+        files=tuple(signal.data.get("files", ())),
+        reply_to=signal.data.get("reply_to"),
+        mentions=tuple(signal.data.get("mentions", ())),
+    )

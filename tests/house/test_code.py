@@ -20,10 +20,6 @@ REFUSED_BY_RUFF = {
         'def wave(one: int, *, a: int, b: int, c: int, d: int, e: int, f: int, g: int) -> None:\n    """Wave."""',
         "too-many-arguments",
     ),
-    "an undocumented refusal": (
-        'def wave(hand: str) -> None:\n    """Wave.\n\n    For long.\n    """\n    raise ValueError(hand)',
-        "docstring-missing-exception",
-    ),
     "work put off": ("# TODO: wave", "line-contains-todo"),
 }
 REFUSED_BY_MYPY = {

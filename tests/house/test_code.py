@@ -58,6 +58,16 @@ def test_ruff_refuses(tmp_path: Path, source: str, rule: str) -> None:
     assert f" {rule}: " in verdict.says
 
 
+def test_ruff_refuses_a_folder_that_import_linter_would_not_see(tmp_path: Path) -> None:
+    tree = copy(tmp_path / "tree")
+    tree.plant("petit.chat.folder_without_init.planted", "")
+
+    verdict = tree.ruff("services/chat/src/petit/chat/folder_without_init")
+
+    assert not verdict.accepted
+    assert " implicit-namespace-package: " in verdict.says
+
+
 @pytest.fixture(scope="module")
 def types(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
     """All the wrong types in one run, because a run costs seconds."""

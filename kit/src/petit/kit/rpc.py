@@ -1,0 +1,155 @@
+"""Request and reply between processes.
+
+Ownership of partitions moves and servers restart, so whoever asks tries again for as long as its answer is
+wanted: at once when nobody was there or the connection broke, never after a silence that may mean a handler
+at work. Handlers can take a repetition, because every command carries an id.
+
+An answer is the bytes of an `Answer` of `petit.contracts.rpc`. A handler that refuses raises `Refused`;
+`serve` makes the problem of it. Anything else that it raises is a bug: logged with its traceback and answered by
+`internal`. `call` and `Handler` move bytes, for whoever encodes by himself; `ask` and `answer` move models.
+
+These are plain nats-py callbacks; docs/adr says what FastStream would cost here.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from pydantic import BaseModel
+
+from petit.contracts.ids import Offset
+from petit.contracts.problems import Code, Problem, Refused
+from petit.contracts.rpc import Answer
+from petit.kit.connection import Connection
+from petit.kit.errors import Outage, Unanswered, Unreached
+
+_PAUSE_S: Final = 0.025
+_FINISH_S: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Handler = Callable[[str, bytes], Awaitable[bytes]]
+"""Takes the subject and the request, gives the answer's bytes; raises `Refused` to refuse."""
+
+
+async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -> bytes:
+    """Return the answer to a request, asked again until somebody is there.
+
+    Args:
+        within: Seconds until the answer is of no use any more.
+
+    Raises:
+        Outage: nobody answered in time.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        started = time.monotonic()
+        left = deadline - started
+        try:
+            return (await nc.replies.request(subject, payload, within=max(0.0, left))).data
+        except (Unreached, Unanswered):
+            if deadline - time.monotonic() <= _PAUSE_S:
+                raise
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float) -> tuple[T, Offset]:
+    """Return the body of the answer to a request, and the offset as of which it holds.
+
+    Args:
+        body: The type of the answer's body.
+        within: Seconds until the answer is of no use any more.
+
+    Raises:
+        Refused: the handler said no.
+        Outage: nobody answered in time.
+        ValueError: the answer is none of ours: a bug.
+    """
+    data = await call(nc, subject, request.model_dump_json().encode(), within=within)
+    answered = Answer[body].model_validate_json(data)  # type: ignore[valid-type]  # pydantic makes the class now
+    if answered.problem is not None:
+        raise _refusal(answered.problem, answered.retry_after)
+    if answered.body is None:
+        raise ValueError(f"{subject}: the answer has neither a body nor a problem")
+    return answered.body, answered.as_of
+
+
+def answer(body: Any, *, as_of: Offset) -> bytes:  # noqa: ANN401 - whatever pydantic can serialize
+    """Encode an answer's body and the offset as of which it holds."""
+    return Answer[Any](body=body, as_of=as_of).model_dump_json().encode()
+
+
+class Service:
+    """A subscription that answers requests; made by `serve`."""
+
+    def __init__(self, nc: Connection, handler: Handler, *, concurrency: int) -> None:
+        self._nc = nc
+        self._handler = handler
+        self._room = asyncio.Semaphore(concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscription: Subscription | None = None
+
+    async def start(self, subject: str, *, queue: str) -> None:
+        """Take requests. See `serve`."""
+        self._subscription = await self._nc.subscribe(subject, queue=queue, cb=self._on_request)
+
+    async def stop(self) -> None:
+        """Take no more requests, and finish those taken, within five seconds; twice is once."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._nc.is_closed and not self._nc.is_draining:
+            await subscription.unsubscribe()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_FINISH_S)
+            for task in late:
+                task.cancel()
+
+    async def _on_request(self, msg: Msg) -> None:
+        await self._room.acquire()  # what has no room waits in the subscription's queue, and is dropped beyond it
+        task = asyncio.create_task(self._answer(msg))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.release()
+
+    async def _answer(self, msg: Msg) -> None:
+        try:
+            reply = await self._handler(msg.subject, msg.data)
+        except Refused as error:
+            reply = _problem(error)
+        except Exception:  # noqa: BLE001 - a bug in one request; the traceback is kept, the others go on
+            _log.exception("request.crashed", subject=msg.subject)
+            reply = _problem(Refused(Code.INTERNAL, "something went wrong on our side"))
+        if msg.reply and self._nc.is_connected:
+            await self._nc.publish(msg.reply, reply)
+
+
+async def serve(nc: Connection, subject: str, handler: Handler, *, queue: str = "", concurrency: int = 256) -> Service:
+    """Answer requests until `Service.stop`.
+
+    Args:
+        subject: May have wildcards; the handler gets the subject that was asked.
+        queue: Of those with the same word, one answers; empty: all do.
+        concurrency: Requests that are handled at once.
+    """
+    service = Service(nc, handler, concurrency=concurrency)
+    await service.start(subject, queue=queue)
+    return service
+
+
+def _problem(error: Refused) -> bytes:
+    return Answer[None](problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()
+
+
+def _refusal(problem: Problem, retry_after: int | None) -> Refused:
+    if problem.code is Code.UNAVAILABLE:
+        return Outage(problem.detail, retry_after=retry_after or 1)
+    return Refused(
+        problem.code, problem.detail, errors=problem.errors, retry_after=retry_after, extra=problem.model_extra
+    )

@@ -17,11 +17,13 @@ from typing import Final, NamedTuple, Protocol
 from petit.contracts import rules
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.problems import Unavailable
-from petit.contracts.rpc import Seed
+from petit.contracts.rpc import Seed, SeedAsk
 from petit.contracts.rules import ChatState, Member, Verdict
 from petit.contracts.signals import Signal, UndecodableError, decode
-from petit.contracts.subjects import StoredUnder, parse
+from petit.contracts.subjects import StoredUnder, chat_owner, parse, partition
+from petit.kit.connection import Connection
 from petit.kit.log import Entry
+from petit.kit.rpc import ask
 
 CAPACITY: Final = 500_000
 """Members over all chats that are held without being pinned; some 250 bytes each."""
@@ -29,6 +31,9 @@ CHAT_COST: Final = 4
 """What a chat itself counts, in members."""
 BUFFER: Final = 20_000
 """Signals of one chat that are kept while it is seeded; a seed that takes longer is given up."""
+
+WITHIN_S: Final = 5.0
+"""How long a seed may take."""
 
 
 class Seeds(Protocol):
@@ -42,6 +47,19 @@ class Seeds(Protocol):
             Unavailable: nobody answered in time.
         """
         ...
+
+
+class RpcSeeds:
+    """Asks the owner of the chat's partition, over NATS. See `Seeds`."""
+
+    def __init__(self, nc: Connection) -> None:
+        self._nc = nc
+
+    async def seed(self, chat: ChatId, *, min_offset: Offset) -> Seed:
+        """See `Seeds.seed`."""
+        request = SeedAsk(chat=chat, min_offset=min_offset)
+        seed, _ = await ask(self._nc, chat_owner(partition(chat), "seed"), request, body=Seed, within=WITHIN_S)
+        return seed
 
 
 class Step(NamedTuple):

@@ -1,0 +1,104 @@
+"""The command `petit load`: options in, a text and perhaps a JSON file out.
+
+Exit codes: 0 with figures, 1 where a delivery was lost, doubled or out of order (the run has no score),
+2 for options that make no sense, 3 where the run could not take place.
+"""
+
+import asyncio
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from petit.cli.load.api import ApiRefused
+from petit.cli.load.conduct import conduct
+from petit.cli.load.crew import CrewLost
+from petit.cli.load.meter import NoProcess
+from petit.cli.load.people import NoPeople
+from petit.cli.load.plan import Address, Mode, Plan, SendBy, Transport, parse_rates
+from petit.cli.load.progress import Progress
+from petit.cli.load.report import dump, text
+from petit.cli.load.result import Result
+from petit.cli.load.stamp import MIN_SIZE
+
+NO_SCORE = 1
+NO_RUN = 3
+
+
+def load(  # noqa: PLR0913 - one parameter is one option of the command
+    *,
+    url: Annotated[str, typer.Option(help="Base URL of the server.")] = "http://127.0.0.1:8080",
+    mode: Annotated[Mode, typer.Option(help="Which scenario to run.")] = Mode.FANOUT,
+    rooms: Annotated[int, typer.Option(min=1, help="Rooms.")] = 20,
+    members: Annotated[int, typer.Option(min=1, help="People in each room; all of them listen.")] = 50,
+    rate: Annotated[
+        str, typer.Option(help="Messages per second over all rooms, in steps: 100,200,400; or max.")
+    ] = "400",
+    size: Annotated[int, typer.Option(min=MIN_SIZE, max=8000, help="Bytes of each text.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each step sends.")] = 10.0,
+    transport: Annotated[Transport, typer.Option(help="How receivers listen.")] = Transport.SSE,
+    send: Annotated[SendBy, typer.Option(help="How senders send.")] = SendBy.REST,
+    senders: Annotated[int, typer.Option(min=1, help="How many of each room's members send.")] = 4,
+    inflight: Annotated[int, typer.Option(min=1, help="Sends that may be unanswered at once.")] = 64,
+    workers: Annotated[int, typer.Option(min=1, help="Receiver processes.")] = 1,
+    floor: Annotated[bool, typer.Option(help="Measure a bare asyncio hub too, and print ratios.")] = True,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder of `petit up`: to find its processes and to make people.")
+    ] = Path(".petit"),
+    pids: Annotated[str, typer.Option(help="The server's processes as name=pid,…, instead of --data's.")] = "",
+    sizes: Annotated[str, typer.Option(help="growth: stored messages at which to measure.")] = "10000,100000",
+    outage: Annotated[float, typer.Option(min=0.0, help="storm: seconds between cut and return.")] = 1.0,
+    grace: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a delivery may be late before it counts as lost.")
+    ] = 30.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result there as JSON; - for standard output, without text.")
+    ] = None,
+) -> None:
+    """Measure a running server under open-loop load: throughput, latency, CPU and memory, every delivery checked."""
+    try:
+        plan = Plan(
+            mode=mode,
+            address=Address.parse(url),
+            rooms=rooms,
+            members=members,
+            rates=parse_rates(rate),
+            size=size,
+            seconds=seconds,
+            transport=transport,
+            send_by=send,
+            senders=senders,
+            inflight=inflight,
+            workers=workers,
+            floor=floor,
+            data=data if data is not None and data.exists() else None,
+            pids=pids,
+            sizes=tuple(sorted(int(part) for part in sizes.split(","))),
+            outage=outage,
+            grace=grace,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    result = _conduct(plan)
+    if json_file is not None and str(json_file) != "-":
+        json_file.write_bytes(dump(result))
+    typer.echo(dump(result) if str(json_file) == "-" else text(result), nl=False)
+    if result.violations:
+        raise typer.Exit(NO_SCORE)
+
+
+def _conduct(plan: Plan) -> Result:
+    command = shlex.join(["petit", *sys.argv[1:]])
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(conduct(plan, command=command, progress=Progress()))
+    except* (NoProcess, NoPeople, ApiRefused, CrewLost, OSError, TimeoutError) as group:
+        typer.echo(f"petit load: {_first(group)}", err=True)
+    raise typer.Exit(NO_RUN)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,69 @@
+"""Idle connections: what each costs in memory, and all together in CPU."""
+
+import asyncio
+import time
+from typing import Final
+
+from petit.cli.load.crew import Crew
+from petit.cli.load.meter import Process, cpu_seconds, pss_bytes
+from petit.cli.load.plan import Plan
+from petit.cli.load.progress import Progress
+from petit.cli.load.result import Idle
+from petit.cli.load.scene import Scene
+from petit.cli.load.stamp import Stamp
+
+_EVERY_S: Final = 1.0
+_STILL: Final = 0.002
+"""Memory counts as settled when it moves by less than this share …"""
+_STILL_S: Final = 5
+"""… during so many seconds …"""
+_PATIENCE_S: Final = 60
+"""… or when so many have passed."""
+
+
+async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: Progress) -> Idle:
+    """Open every stream of a scene and see what that costs.
+
+    Raises:
+        NoProcess: a server process ended meanwhile.
+    """
+    before = await settled(scene.processes, progress=progress)
+    cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
+    async with progress.every_second(lambda: f"{scene.name}: {crew.live:,} of {len(scene.seats):,} streams open"):
+        refused = await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
+    connected, connect_cpu = time.monotonic() - begun, sum(cpu_seconds(scene.processes).values()) - cpu
+    after = await settled(scene.processes, progress=progress)
+    cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
+    await asyncio.sleep(plan.seconds)
+    used = (sum(cpu_seconds(scene.processes).values()) - cpu) / (time.monotonic() - begun)
+    heard = await crew.collect()
+    count = len(scene.seats) - len(refused)
+    cut = [f"{heard.cuts} idle streams ended"] if heard.cuts else []
+    return Idle(
+        server=scene.name,
+        connections=count,
+        connect_seconds=connected,
+        connect_cpu_s=connect_cpu,
+        pss_before=before,
+        pss_with=after,
+        bytes_per_connection=(sum(after.values()) - sum(before.values())) / max(1, count),
+        cpu_percent=100 * used,
+        violations=[*refused, *cut, *heard.violations],
+    )
+
+
+async def settled(processes: tuple[Process, ...], *, progress: Progress) -> dict[str, int]:
+    """Return the memory of each process in bytes once it has stopped moving, or after a minute.
+
+    Raises:
+        NoProcess: one has ended.
+    """
+    seen = [pss_bytes(processes)]
+    for _ in range(_PATIENCE_S):
+        await asyncio.sleep(_EVERY_S)
+        seen.append(pss_bytes(processes))
+        totals = [sum(found.values()) for found in seen[-_STILL_S - 1 :]]
+        progress.note(f"memory of the server {totals[-1] / 2**20:,.1f} MiB")
+        if len(totals) > _STILL_S and max(totals) - min(totals) <= _STILL * totals[-1]:
+            break
+    return seen[-1]

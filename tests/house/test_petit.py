@@ -210,4 +210,5 @@ def test_it_says_that_the_venv_module_is_missing(checkout: Checkout) -> None:
     code, out, errors = checkout.run("up")
 
     assert (code, out) == (1, [])
+    assert "has no venv module" in errors.splitlines()[0]
     assert "apt-get install python3-venv" in errors

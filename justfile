@@ -2,6 +2,8 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
+browsers := if env("CI", "") == "true" { "" } else { "-m 'not browser'" }
+
 # list the recipes
 default:
     @just --list --unsorted
@@ -29,9 +31,9 @@ imports:
 houses *arguments:
     pytest tests/house {{ arguments }}
 
-# every other test, with branch coverage; browser tests in CI only, as in `./petit test`
+# every other test, with branch coverage unless arguments choose some; browser tests in CI only, as in `./petit test`
 test *arguments:
-    pytest --ignore=tests/house --cov {{ if env("CI", "") == "true" { "" } else { "-m 'not browser'" } }} {{ arguments }}
+    pytest --ignore=tests/house {{ browsers }} {{ if arguments == "" { "--cov" } else { arguments } }}
 
 # the long proofs in full, with progress
 prove *arguments:

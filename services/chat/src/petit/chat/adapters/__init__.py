@@ -1,0 +1,1 @@
+"""Where rows are kept, and how progress travels between replicas."""

@@ -1,0 +1,235 @@
+"""How rows are read: each question is one statement that answers one JSON array.
+
+As with writes (see `writes`), a statement that gives a thousand rows is a thousand steps, each of which may have
+to wait for the interpreter's lock. Gathered by SQLite into one value it is one step.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection
+from typing import Any, Final
+
+from petit.chat.domain.rows import (
+    Chat,
+    ChatRow,
+    MemberRow,
+    MembershipRow,
+    MessageRow,
+    PersonRow,
+    RoomRow,
+    SentRow,
+    SignalRow,
+    VoidRow,
+)
+from petit.chat.ports import LastMessage
+from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
+from petit.contracts.rules import ChatState, Member
+
+_CHAT: Final = "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count"
+_MEMBER: Final = "chat, joined_offset, user, from_offset, role, joined_at"
+_MEMBERSHIP: Final = "user, chat, offset, joined_offset, role"
+_MESSAGE: Final = "chat, seq, offset, id, by, at, text, nonce, reply_to, files, mentions"
+_SENT: Final = "user, id, offset, chat, seq, at, digest, nonce, void"
+_SIGNAL: Final = "chat, offset, payload, seq, to_members, also, successor, void"
+_PERSON: Final = "user, offset, payload, to_members, also, successor"
+_VOID: Final = "partition, offset, chat, message, author, reason"
+_ASKED_PAIRS: Final = (
+    "FROM (SELECT json_extract(value, '$[0]') AS one, json_extract(value, '$[1]') AS other FROM json_each(?)) AS asked"
+)
+_LAST_CHARACTER: Final = "\U0010ffff"
+
+
+def epoch(db: sqlite3.Connection) -> Epoch | None:
+    """See `Repository.epoch`."""
+    found = db.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+    return None if found is None else Epoch(found[0])
+
+
+def checkpoints(db: sqlite3.Connection) -> dict[int, Offset]:
+    """See `Repository.checkpoints`."""
+    return {p: Offset(offset) for p, offset in _rows(db, "partition, offset", "FROM checkpoints")}
+
+
+def rules_version(db: sqlite3.Connection) -> int:
+    """See `Repository.rules_version`."""
+    newest: int = db.execute("SELECT coalesce(max(version), 1) FROM rules").fetchone()[0]
+    return newest
+
+
+def chats(db: sqlite3.Connection, ids: Collection[ChatId]) -> dict[ChatId, Chat]:
+    """See `Repository.chats`."""
+    db.execute("BEGIN")  # both reads from one snapshot: members exactly as of the chat's row
+    try:
+        found = {chat: Chat(state=_state(row), last_offset=row.last_offset) for chat, row in heads(db, ids).items()}
+        members = _rows(
+            db,
+            _MEMBER,
+            "FROM json_each(?) AS asked CROSS JOIN members ON chat = asked.value AND to_offset IS NULL"
+            " ORDER BY chat, joined_offset, user",
+            json.dumps(list(found)),
+        )
+    finally:
+        db.execute("COMMIT")
+    for row in map(MemberRow._make, members):
+        chat = found[row.chat]
+        chat.state.members[row.user] = Member(role=row.role, joined_offset=row.joined_offset, joined_at=row.joined_at)
+        if row.from_offset != row.joined_offset:
+            chat.since[row.user] = row.from_offset
+    return found
+
+
+def unannounced(db: sqlite3.Connection, partitions: Collection[int]) -> list[VoidRow]:
+    """See `Repository.unannounced`."""
+    rows = _rows(
+        db,
+        _VOID,
+        "FROM voids WHERE partition IN (SELECT value FROM json_each(?)) AND NOT EXISTS (SELECT 1 FROM announced AS a"
+        " WHERE a.partition = voids.partition AND a.offset = voids.offset) ORDER BY offset",
+        json.dumps(list(partitions)),
+    )
+    return [VoidRow._make(row) for row in rows]
+
+
+def heads(db: sqlite3.Connection, ids: Collection[ChatId]) -> dict[ChatId, ChatRow]:
+    """See `Repository.heads`."""
+    source = "FROM json_each(?) AS asked CROSS JOIN chat_state ON chat = asked.value"
+    return {row[0]: ChatRow._make(row) for row in _rows(db, _CHAT, source, json.dumps(list(ids)))}
+
+
+def members(
+    db: sqlite3.Connection, chat: ChatId, *, after: tuple[Offset, UserId] | None, limit: int
+) -> list[MemberRow]:
+    """See `Repository.members`."""
+    rows = _rows(
+        db,
+        _MEMBER,
+        "FROM members WHERE chat = ? AND (joined_offset, user) > (?, ?) AND to_offset IS NULL"
+        " ORDER BY joined_offset, user LIMIT ?",
+        chat,
+        *(after or (0, "")),
+        limit,
+    )
+    return [MemberRow._make(row) for row in rows]
+
+
+def memberships(db: sqlite3.Connection, users: Collection[UserId]) -> dict[UserId, list[MembershipRow]]:
+    """See `Repository.memberships`."""
+    found: dict[UserId, list[MembershipRow]] = {user: [] for user in users}
+    rows = _rows(
+        db,
+        _MEMBERSHIP,
+        "FROM json_each(?) AS asked CROSS JOIN memberships ON user = asked.value AND joined_offset IS NOT NULL",
+        json.dumps(list(found)),
+    )
+    for row in map(MembershipRow._make, rows):
+        found[row.user].append(row)
+    return found
+
+
+def membership(db: sqlite3.Connection, user: UserId, *, chats: Collection[ChatId]) -> dict[ChatId, MembershipRow]:
+    """See `Repository.membership`."""
+    rows = _rows(
+        db,
+        _MEMBERSHIP,
+        "FROM json_each(?) AS asked CROSS JOIN memberships"
+        " ON user = ? AND chat = asked.value AND joined_offset IS NOT NULL",
+        json.dumps(list(chats)),
+        user,
+    )
+    return {row.chat: row for row in map(MembershipRow._make, rows)}
+
+
+def messages(db: sqlite3.Connection, chat: ChatId, *, first: int, last: int) -> list[MessageRow]:
+    """See `Repository.messages`."""
+    source = "FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+    return [MessageRow._make(row) for row in _rows(db, _MESSAGE, source, chat, first, last)]
+
+
+def messages_at(db: sqlite3.Connection, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, MessageRow]:
+    """See `Repository.messages_at`."""
+    source = f"{_ASKED_PAIRS} CROSS JOIN messages ON chat = asked.one AND seq = asked.other"
+    return {row[0]: MessageRow._make(row) for row in _rows(db, _MESSAGE, source, json.dumps(list(places)))}
+
+
+def message(db: sqlite3.Connection, chat: ChatId, *, id: SignalId) -> MessageRow | None:
+    """See `Repository.message`."""
+    source = (
+        "FROM messages WHERE chat = ?1 AND seq ="
+        " (SELECT seq FROM sent WHERE id = ?2 AND chat = ?1 AND seq IS NOT NULL ORDER BY offset LIMIT 1)"
+    )
+    rows = _rows(db, _MESSAGE, source, chat, id)
+    return MessageRow._make(rows[0]) if rows else None
+
+
+def last_messages(db: sqlite3.Connection, ids: Collection[ChatId], *, at: Offset) -> dict[ChatId, LastMessage]:
+    """See `Repository.last_messages`."""
+    source = (
+        "FROM json_each(?) AS asked CROSS JOIN signals AS s ON s.chat = asked.value AND s.offset = (SELECT offset"
+        " FROM signals WHERE chat = asked.value AND offset <= ? AND seq IS NOT NULL ORDER BY offset DESC LIMIT 1)"
+    )
+    rows = _rows(db, "s.chat, s.seq, s.offset", source, json.dumps(list(ids)), at)
+    return {chat: LastMessage(seq, offset) for chat, seq, offset in rows}
+
+
+def sent(db: sqlite3.Connection, user: UserId, *, id: SignalId) -> SentRow | None:
+    """See `Repository.sent`."""
+    rows = _rows(db, _SENT, "FROM sent WHERE id = ? AND user = ? ORDER BY offset LIMIT 1", id, user)
+    return SentRow._make(rows[0]) if rows else None
+
+
+def signals(db: sqlite3.Connection, chat: ChatId, *, after: Offset, to: Offset, limit: int) -> list[SignalRow]:
+    """See `Repository.signals`."""
+    source = "FROM signals WHERE chat = ? AND offset > ? AND offset <= ? AND void IS NULL ORDER BY offset DESC LIMIT ?"
+    newest_first = _rows(db, _SIGNAL, source, chat, after, to, limit)
+    return [SignalRow._make(row) for row in reversed(newest_first)]
+
+
+def person_signals(db: sqlite3.Connection, user: UserId, *, after: Offset, to: Offset, limit: int) -> list[PersonRow]:
+    """See `Repository.person_signals`."""
+    source = "FROM person_signals WHERE user = ? AND offset > ? AND offset <= ? ORDER BY offset DESC LIMIT ?"
+    newest_first = _rows(db, _PERSON, source, user, after, to, limit)
+    return [PersonRow._make(row) for row in reversed(newest_first)]
+
+
+def markers(
+    db: sqlite3.Connection, places: Collection[tuple[ChatId, UserId]], *, table: str = "markers"
+) -> dict[tuple[ChatId, UserId], Seq]:
+    """See `Repository.markers` and `Repository.delivered`."""
+    source = f"{_ASKED_PAIRS} CROSS JOIN {table} ON chat = asked.one AND user = asked.other"
+    return {(chat, user): seq for chat, user, seq in _rows(db, "chat, user, seq", source, json.dumps(list(places)))}
+
+
+def rooms(db: sqlite3.Connection, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> list[RoomRow]:
+    """See `Repository.rooms`."""
+    rows = _rows(
+        db,
+        "folded, chat, offset, listed",
+        "FROM rooms WHERE folded >= ? AND folded < ? AND (folded, chat) > (?, ?) AND listed"
+        " ORDER BY folded, chat LIMIT ?",
+        prefix,
+        prefix + _LAST_CHARACTER,
+        *(after or ("", "")),
+        limit,
+    )
+    return [RoomRow._make(row) for row in rows]
+
+
+def _rows(db: sqlite3.Connection, columns: str, source: str, *values: object) -> list[list[Any]]:
+    """Return the rows of `SELECT columns source`, gathered in SQLite."""
+    inner = ", ".join(f"{column} AS c{n}" for n, column in enumerate(columns.split(", ")))
+    outer = ", ".join(f"c{n}" for n in range(inner.count(" AS c")))
+    sql = f"SELECT json_group_array(json_array({outer})) FROM (SELECT {inner} {source})"  # noqa: S608 - our own words
+    rows: list[list[Any]] = json.loads(db.execute(sql, values).fetchone()[0])
+    return rows
+
+
+def _state(row: ChatRow) -> ChatState:
+    return ChatState(
+        chat=row.chat,
+        offset=row.offset,
+        kind=row.kind,
+        title=row.title,
+        about=row.about,
+        created_at=row.created_at,
+        head_seq=row.head_seq,
+    )

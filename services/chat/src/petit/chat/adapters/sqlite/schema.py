@@ -1,0 +1,77 @@
+"""The tables: those of the architecture's CQL, with keys turned so that a batch touches few pages.
+
+SQLite writes whole pages, so what a message costs is the number of B-trees in which its rows stand far apart
+(measured: `bench/store.py`). Tables are clustered by what they are read by (`WITHOUT ROWID`,
+sqlite.org/withoutrowid.html), except `sent`, which answers both "this person's signal with this id" and "this chat's message with this id": it
+begins with the id, whose time makes new rows stand together.
+
+There are no foreign keys and no secondary indexes but one: who is in a chat now.
+"""
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+"""Of the tables below; a file with another is refused, because a read model is rebuilt, not migrated."""
+
+TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE checkpoints (partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL);
+CREATE TABLE rules (offset INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+CREATE TABLE chat_state (
+    chat TEXT PRIMARY KEY, offset INTEGER NOT NULL, kind TEXT, title TEXT, about TEXT, created_at TEXT NOT NULL,
+    head_seq INTEGER NOT NULL, last_offset INTEGER NOT NULL, members_count INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE members (
+    chat TEXT, joined_offset INTEGER, user TEXT, from_offset INTEGER, role TEXT NOT NULL, joined_at TEXT NOT NULL,
+    to_offset INTEGER, PRIMARY KEY (chat, joined_offset, user, from_offset)
+) WITHOUT ROWID;
+CREATE INDEX members_now ON members (chat, joined_offset, user) WHERE to_offset IS NULL;
+CREATE TABLE memberships (
+    user TEXT, chat TEXT, offset INTEGER NOT NULL, joined_offset INTEGER, role TEXT NOT NULL, PRIMARY KEY (user, chat)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    chat TEXT, seq INTEGER, offset INTEGER NOT NULL, id TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL,
+    text TEXT NOT NULL, nonce TEXT, reply_to TEXT, files TEXT, mentions TEXT, PRIMARY KEY (chat, seq)
+) WITHOUT ROWID;
+CREATE TABLE sent (
+    id TEXT, user TEXT, offset INTEGER, chat TEXT NOT NULL, seq INTEGER, at TEXT NOT NULL, digest TEXT NOT NULL,
+    nonce TEXT, void TEXT, PRIMARY KEY (id, user, offset)
+) WITHOUT ROWID;
+CREATE TABLE signals (
+    chat TEXT, offset INTEGER, payload NOT NULL, seq INTEGER, to_members INTEGER NOT NULL, also TEXT, successor TEXT,
+    void TEXT, PRIMARY KEY (chat, offset)
+) WITHOUT ROWID;
+CREATE TABLE person_signals (
+    user TEXT, offset INTEGER, payload TEXT NOT NULL, to_members INTEGER NOT NULL, also TEXT, successor TEXT,
+    PRIMARY KEY (user, offset)
+) WITHOUT ROWID;
+CREATE TABLE raw_signals (
+    scope TEXT, key TEXT, offset INTEGER, kind TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (scope, key, offset)
+) WITHOUT ROWID;
+CREATE TABLE markers (chat TEXT, user TEXT, seq INTEGER NOT NULL, PRIMARY KEY (chat, user)) WITHOUT ROWID;
+CREATE TABLE rooms (
+    folded TEXT, chat TEXT, offset INTEGER NOT NULL, listed INTEGER NOT NULL, PRIMARY KEY (folded, chat)
+) WITHOUT ROWID;
+CREATE TABLE voids (
+    partition INTEGER, offset INTEGER, chat TEXT NOT NULL, message TEXT NOT NULL, author TEXT NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (partition, offset)
+) WITHOUT ROWID;
+CREATE TABLE announced (partition INTEGER, offset INTEGER, PRIMARY KEY (partition, offset)) WITHOUT ROWID;
+CREATE TABLE delivered (chat TEXT, user TEXT, seq INTEGER NOT NULL, PRIMARY KEY (chat, user)) WITHOUT ROWID;
+"""
+
+DERIVED: Final = {
+    "rules": "offset, version",
+    "chat_state": "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count",
+    "members": "chat, joined_offset, user, from_offset, role, joined_at, to_offset",
+    "memberships": "user, chat, offset, joined_offset, role",
+    "messages": "chat, seq, offset, id, by, at, text, nonce, reply_to, files, mentions",
+    "sent": "id, user, offset, chat, seq, at, digest, nonce, void",
+    "signals": "chat, offset, payload, seq, to_members, also, successor, void",
+    "person_signals": "user, offset, payload, to_members, also, successor",
+    "raw_signals": "scope, key, offset, kind, payload",
+    "markers": "chat, user, seq",
+    "rooms": "folded, chat, offset, listed",
+    "voids": "partition, offset, chat, message, author, reason",
+}
+"""What a rebuild must give again, to the byte: each table with its columns, the key first."""

@@ -1,0 +1,149 @@
+"""What the chat service needs of a store: one method for each write and each question, and what they guarantee.
+
+The shapes are those of the CQL tables of the architecture: every question is one partition, or a handful of
+single rows, and nothing is joined; every write is idempotent and carries its offset (markers: their value), so
+that repeating a write, or writing an older one after a newer, changes nothing. Several replicas write the same
+rows when ownership overlaps, and that is harmless.
+
+What is read reflects every commit that was acknowledged before the question; it may reflect one under way.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from petit.chat.domain.rows import (
+    Batch,
+    Chat,
+    ChatRow,
+    MemberRow,
+    MembershipRow,
+    MessageRow,
+    PersonRow,
+    RoomRow,
+    SentRow,
+    SignalRow,
+    VoidRow,
+)
+from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
+
+
+class StoreDown(Exception):
+    """The store cannot be reached or written to for now; whoever asked tries again."""
+
+
+class StoreBroken(Exception):
+    """The store holds something that no version ever wrote, and an operator must act; the message says how."""
+
+
+class LastMessage(NamedTuple):
+    """The newest message of a chat as of some offset."""
+
+    seq: Seq
+    offset: Offset
+
+
+class Repository(Protocol):
+    """The read model.
+
+    Raises:
+        StoreDown: any method; nothing of the call may be taken as done.
+        StoreBroken: any method.
+    """
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def commit(self, batch: Batch) -> None:
+        """Write a sealed batch; when this returns, all of it survives a crash of the process.
+
+        A reader never sees a chat's row before all other rows of that chat up to its offset, nor a
+        checkpoint before the rows that it promises.
+        """
+        ...
+
+    async def deliver(self, markers: Mapping[tuple[ChatId, UserId], Seq]) -> None:
+        """Move delivered markers forward; one that is behind the stored one changes nothing."""
+        ...
+
+    async def set_epoch(self, epoch: Epoch) -> None:
+        """Say which making of the log the rows belong to from here on."""
+        ...
+
+    # ── for the fold ────────────────────────────────────────────────────────────────────────────────
+
+    async def epoch(self) -> Epoch | None:
+        """Return the making of the log that the rows come from; None in a new store."""
+        ...
+
+    async def checkpoints(self) -> dict[int, Offset]:
+        """Return how far each partition is folded; partitions that never were are absent."""
+        ...
+
+    async def rules_version(self) -> int:
+        """Return the newest version of the rules that a committed `ops.rules` called for; 1 where none did."""
+        ...
+
+    async def chats(self, chats: Collection[ChatId]) -> dict[ChatId, Chat]:
+        """Return chats with all their members, each exactly as of its row's offset; unknown ones are absent."""
+        ...
+
+    async def unannounced(self, partitions: Collection[int]) -> list[VoidRow]:
+        """Return void sends of these partitions whose announcement was not folded yet, by offset."""
+        ...
+
+    # ── questions ───────────────────────────────────────────────────────────────────────────────────
+
+    async def heads(self, chats: Collection[ChatId]) -> dict[ChatId, ChatRow]:
+        """Return the rows of chats; unknown ones are absent."""
+        ...
+
+    async def members(self, chat: ChatId, *, after: tuple[Offset, UserId] | None, limit: int) -> list[MemberRow]:
+        """Return present members behind a place, by offset of joining, then user id."""
+        ...
+
+    async def memberships(self, users: Collection[UserId]) -> dict[UserId, list[MembershipRow]]:
+        """Return the present memberships of people, in no order; one who has none has an empty list."""
+        ...
+
+    async def membership(self, user: UserId, *, chats: Collection[ChatId]) -> dict[ChatId, MembershipRow]:
+        """Return the present memberships of one person in some chats; others are absent."""
+        ...
+
+    async def messages(self, chat: ChatId, *, first: int, last: int) -> list[MessageRow]:
+        """Return the messages whose seq is from `first` to `last`, both included, ascending."""
+        ...
+
+    async def messages_at(self, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, MessageRow]:
+        """Return one message of each chat, by its seq; those that are not there are absent."""
+        ...
+
+    async def message(self, chat: ChatId, *, id: SignalId) -> MessageRow | None:
+        """Return a message of a chat by its id; the first, should the log hold several."""
+        ...
+
+    async def last_messages(self, chats: Collection[ChatId], *, at: Offset) -> dict[ChatId, LastMessage]:
+        """Return the newest message at or below an offset of each chat; chats without one are absent."""
+        ...
+
+    async def sent(self, user: UserId, *, id: SignalId) -> SentRow | None:
+        """Return what became of a person's signal; the first, should the log hold several."""
+        ...
+
+    async def signals(self, chat: ChatId, *, after: Offset, to: Offset, limit: int) -> list[SignalRow]:
+        """Return the newest `limit` signals of a chat in (after, to] that hold, ascending by offset."""
+        ...
+
+    async def person_signals(self, user: UserId, *, after: Offset, to: Offset, limit: int) -> list[PersonRow]:
+        """Return the newest `limit` signals in (after, to] that name a person, ascending by offset."""
+        ...
+
+    async def markers(self, places: Collection[tuple[ChatId, UserId]]) -> dict[tuple[ChatId, UserId], Seq]:
+        """Return how far people have read; absent where they have read nothing."""
+        ...
+
+    async def delivered(self, places: Collection[tuple[ChatId, UserId]]) -> dict[tuple[ChatId, UserId], Seq]:
+        """Return how far messages have reached people; absent where none has."""
+        ...
+
+    async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> Sequence[RoomRow]:
+        """Return listed rooms behind a place whose folded title begins with `prefix`, by folded title, then chat."""
+        ...

@@ -19,6 +19,7 @@ from petit.client.errors import (
     Unreachable,
 )
 from petit.client.frames import Ephemeral, Frame
+from petit.client.state import LocalState
 from petit.client.stream import Stream
 from petit.client.tokens import FixedToken, Grant, OidcTokens, Tokens
 
@@ -34,6 +35,7 @@ __all__ = [
     "Frame",
     "Grant",
     "Invalid",
+    "LocalState",
     "LoginRefused",
     "NotFound",
     "OidcTokens",

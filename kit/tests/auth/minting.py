@@ -23,7 +23,10 @@ class Clock:
     def __init__(self) -> None:
         self.time = START
 
-    def __call__(self) -> float:
+    def now_ms(self) -> int:
+        return int(self.time * 1000)
+
+    def monotonic(self) -> float:
         return self.time
 
 
@@ -54,7 +57,7 @@ class MemoryIssuer:
         self.listed.append(ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": "ES256"})
 
     def claims(self, **changes: object) -> dict[str, Any]:
-        now = int(self.clock())
+        now = int(self.clock.time)
         whole: dict[str, Any] = {
             "iss": ISSUER,
             "sub": "ada-id",
@@ -93,8 +96,8 @@ class MemoryIssuer:
 
     def verifier(self, *, policy: Policy = POLICY, capacity: int = 100, refetch: Refetch | None = None) -> Verifier:
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer))
-        keys = Keys(ISSUER, client=client, refetch=refetch or Refetch(), now=self.clock)
-        return Verifier(policy, keys=keys, capacity=capacity, now=self.clock)
+        keys = Keys(ISSUER, client=client, refetch=refetch or Refetch(), clock=self.clock)
+        return Verifier(policy, keys=keys, capacity=capacity, clock=self.clock)
 
 
 async def accepted(verifier: Verifier, token: bytes) -> bool:

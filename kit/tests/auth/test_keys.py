@@ -105,7 +105,7 @@ async def test_a_rotation_during_a_flood_is_seen_within_one_refill(
 
 async def test_what_is_remembered_of_unknown_key_ids_is_bounded(issuer: MemoryIssuer, clock: Clock) -> None:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(issuer.answer))
-    keys = Keys(ISSUER, client=client, refetch=Refetch(burst=3_000, unknown_s=1e9), now=clock)
+    keys = Keys(ISSUER, client=client, refetch=Refetch(burst=3_000, unknown_s=1e9), clock=clock)
 
     for n in range(1_001):
         assert await keys.find(f"made-up-{n}") is None
@@ -160,7 +160,7 @@ async def test_known_keys_do_not_wait_for_a_fetch_that_hangs(issuer: MemoryIssue
         return issuer.answer(request)
 
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-    verifier = Verifier(POLICY, keys=Keys(ISSUER, client=client, now=clock), now=clock)
+    verifier = Verifier(POLICY, keys=Keys(ISSUER, client=client, clock=clock), clock=clock)
     await verifier.verify(issuer.mint())
     clock.time += 301
 
@@ -179,7 +179,7 @@ async def test_a_fetch_that_takes_too_long_is_an_outage() -> None:
         raise AssertionError
 
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-    keys = Keys(ISSUER, client=client, refetch=Refetch(timeout_s=0.01))
+    keys = Keys(ISSUER, client=client, refetch=Refetch(timeout_s=0.01), clock=Clock())
 
     with pytest.raises(Unavailable):
         await keys.find("first")
@@ -194,7 +194,7 @@ async def test_a_caller_who_goes_away_does_not_decide_for_the_others(issuer: Mem
         return issuer.answer(request)
 
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-    keys = Keys(ISSUER, client=client, now=clock)
+    keys = Keys(ISSUER, client=client, clock=clock)
     first = asyncio.create_task(keys.find("first"))
     await hanging.wait()
     second = asyncio.create_task(keys.find("first"))

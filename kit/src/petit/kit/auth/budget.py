@@ -1,6 +1,6 @@
 """How often something may be done: a token bucket."""
 
-from collections.abc import Callable
+from petit.kit.clock import Clock
 
 
 class Budget:
@@ -9,19 +9,19 @@ class Budget:
     Args:
         burst: How many may follow one another at once.
         refill_s: Seconds until one more may.
-        now: Seconds on a clock that never goes back.
+        clock: Measures how long ago things were.
     """
 
-    def __init__(self, *, burst: int, refill_s: float, now: Callable[[], float]) -> None:
+    def __init__(self, *, burst: int, refill_s: float, clock: Clock) -> None:
         self._burst = burst
         self._refill_s = refill_s
-        self._now = now
+        self._clock = clock
         self._left = float(burst)
-        self._as_of = now()
+        self._as_of = clock.monotonic()
 
     def take(self) -> bool:
         """Use one up and say True, or say False if none is left for now."""
-        now = self._now()
+        now = self._clock.monotonic()
         self._left = min(self._burst, self._left + (now - self._as_of) / self._refill_s)
         self._as_of = now
         if self._left < 1:

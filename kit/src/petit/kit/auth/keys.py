@@ -7,9 +7,7 @@ one small budget, and an id that the issuer did not know is not asked for again 
 
 import asyncio
 import math
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from petit.contracts.problems import Unavailable
 from petit.kit.auth.budget import Budget
 from petit.kit.auth.policy import ALGORITHMS
+from petit.kit.clock import Clock
 
 _MAX_BODY_BYTES: Final = 262_144
 _MAX_REMEMBERED: Final = 1_000
@@ -76,8 +75,8 @@ class Keys:
     Args:
         issuer: Its URL; discovery is `/.well-known/openid-configuration` below it.
         client: Does the requests; redirects are not followed.
+        clock: Measures how long ago things were.
         refetch: How often the issuer is asked.
-        now: Seconds on a clock that never goes back.
     """
 
     def __init__(
@@ -85,18 +84,18 @@ class Keys:
         issuer: str,
         *,
         client: httpx2.AsyncClient,
+        clock: Clock,
         refetch: Refetch = Refetch(),
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuer = issuer
         self._client = client
         self._refetch = refetch
-        self._now = now
+        self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fresh_until = -math.inf
         self._jwks_uri: str | None = None
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._budget = Budget(burst=refetch.burst, refill_s=refetch.refill_s, now=now)
+        self._budget = Budget(burst=refetch.burst, refill_s=refetch.refill_s, clock=clock)
         self._reachable = False
         self._fetches = 0
         self._fetching = asyncio.Lock()
@@ -108,9 +107,9 @@ class Keys:
             Unavailable: The key is not known and the issuer cannot be asked now.
         """
         key = self._keys.get(kid)
-        if key is not None and (self._now() < self._fresh_until or self._fetching.locked()):
+        if key is not None and (self._clock.monotonic() < self._fresh_until or self._fetching.locked()):
             return key
-        if key is None and self._now() < self._unknown.get(kid, -math.inf):
+        if key is None and self._clock.monotonic() < self._unknown.get(kid, -math.inf):
             return None
         seen = self._fetches
         async with self._fetching:
@@ -121,7 +120,7 @@ class Keys:
         if key is None and not self._reachable:
             raise Unavailable(f"the keys of {self._issuer} cannot be fetched", retry_after=5)
         if key is None and asked:
-            self._unknown[kid] = self._now() + self._refetch.unknown_s
+            self._unknown[kid] = self._clock.monotonic() + self._refetch.unknown_s
             if len(self._unknown) > _MAX_REMEMBERED:
                 self._unknown.popitem(last=False)
         return key
@@ -135,12 +134,12 @@ class Keys:
             self._fetches += 1
             self._reachable = False
             self._jwks_uri = None
-            self._fresh_until = self._now() + self._refetch.stale_s
+            self._fresh_until = self._clock.monotonic() + self._refetch.stale_s
             _log.warning("keys.unreachable", issuer=self._issuer, error=repr(error), known=len(self._keys))
         else:
             self._fetches += 1
             self._reachable = True
-            self._fresh_until = self._now() + self._refetch.every_s
+            self._fresh_until = self._clock.monotonic() + self._refetch.every_s
             _log.info("keys.fetched", issuer=self._issuer, kids=sorted(self._keys))
 
     async def _download(self) -> dict[str, jwt.PyJWK]:

@@ -1,8 +1,7 @@
 """From a token to its principal: once by its signature, then by memory."""
 
-import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Final
@@ -15,6 +14,7 @@ from petit.kit.auth import claims
 from petit.kit.auth.keys import Keys
 from petit.kit.auth.policy import Policy
 from petit.kit.auth.principal import Principal
+from petit.kit.clock import Clock
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -25,17 +25,15 @@ class Verifier:
     Args:
         policy: What a token must say.
         keys: Where the issuer's keys come from.
+        clock: Tells whether a token is valid yet, or still.
         capacity: How many tokens are remembered, some 1 KB each; the longest unused one is forgotten first.
-        now: Unix seconds.
     """
 
-    def __init__(
-        self, policy: Policy, *, keys: Keys, capacity: int = 10_000, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, policy: Policy, *, keys: Keys, clock: Clock, capacity: int = 10_000) -> None:
         self._policy = policy
         self._keys = keys
         self._capacity = capacity
-        self._now = now
+        self._clock = clock
         self._seen: OrderedDict[bytes, Principal] = OrderedDict()
 
     def cached(self, token: bytes) -> Principal | None:
@@ -44,7 +42,7 @@ class Verifier:
         principal = self._seen.get(digest)
         if principal is None:
             return None
-        if principal.expires_at <= self._now() - self._policy.leeway_s:
+        if principal.expires_at <= self._clock.now_ms() / 1000 - self._policy.leeway_s:
             del self._seen[digest]
             return None
         self._seen.move_to_end(digest)
@@ -65,7 +63,7 @@ class Verifier:
         key = await self._keys.find(kid)
         if key is None:
             raise Refused(Code.TOKEN_INVALID, "the token's key is not one of the issuer's")
-        principal = claims.read(raw, key=key, policy=self._policy, now=self._now())
+        principal = claims.read(raw, key=key, policy=self._policy, now=self._clock.now_ms() / 1000)
         self._seen[sha256(raw).digest()] = principal
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)
@@ -73,11 +71,11 @@ class Verifier:
 
 
 @asynccontextmanager
-async def verifying(policy: Policy) -> AsyncIterator[Verifier]:
+async def verifying(policy: Policy, *, clock: Clock) -> AsyncIterator[Verifier]:
     """Open a verifier with an HTTP client of its own; nothing is fetched before the first token comes.
 
     One process needs one: its edges share it. A proxy of the environment is not used for a loopback issuer.
     """
     loopback = urlsplit(policy.issuer).hostname in _LOOPBACK
     async with httpx2.AsyncClient(trust_env=not loopback) as client:
-        yield Verifier(policy, keys=Keys(policy.issuer, client=client))
+        yield Verifier(policy, keys=Keys(policy.issuer, client=client, clock=clock), clock=clock)

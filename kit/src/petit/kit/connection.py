@@ -19,7 +19,7 @@ import struct
 import sys
 import termios
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
 from nats import errors as nats_errors
@@ -89,6 +89,9 @@ class Connection(Client):
                 await super().close()
         except TimeoutError:
             self._reset_transport()
+
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from nats.aio.msg import Msg
+
 from petit.kit.connection import Connection
 from petit.kit.errors import LogFull, Outage
 
@@ -130,9 +132,10 @@ class JetStream:
     async def create_consumer(self, stream: str, config: Mapping[str, Any], *, within: float = WITHIN_S) -> None:
         """Make an ephemeral consumer by the name in its configuration."""
         request = {"stream_name": stream, "config": config, "action": "create"}
-        await self._ask(f"CONSUMER.CREATE.{stream}.{config['name']}", request, within=within)
+        subject = f"$JS.API.CONSUMER.CREATE.{stream}.{config['name']}"
+        _read(await self._nc.replies.request(subject, json.dumps(request).encode(), within=within))
 
-    async def entry(self, stream: str, **which: int | str) -> RawEntry | None:
+    async def entry(self, stream: str, *, within: float = WITHIN_S, **which: int | str) -> RawEntry | None:
         """Return one entry, None if it was erased, trimmed or never stored.
 
         Args:
@@ -142,7 +145,7 @@ class JetStream:
             Rejected: the server said no for another reason.
         """
         try:
-            message = (await self._ask(f"STREAM.MSG.GET.{stream}", which))["message"]
+            message = (await self._ask(f"STREAM.MSG.GET.{stream}", which, within=within))["message"]
         except Rejected as error:
             if error.err_code == _NO_MESSAGE:
                 return None
@@ -159,21 +162,21 @@ class JetStream:
         self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None, within: float = WITHIN_S
     ) -> Stored:
         """Publish to whichever stream holds the subject, and return where it stands."""
-        msg = await self._nc.replies.request(subject, payload, within=within, headers=headers)
-        answer = json.loads(msg.data)
-        if "error" in answer:
-            raise _refusal(answer["error"])
+        answer = _read(await self._nc.replies.request(subject, payload, within=within, headers=headers))
         return Stored(offset=answer["seq"], duplicate=answer.get("duplicate", False))
 
     async def _ask(
         self, method: str, request: Mapping[str, Any] | None = None, *, within: float = WITHIN_S
     ) -> dict[str, Any]:
         payload = b"" if request is None else json.dumps(request).encode()
-        msg = await self._nc.replies.request(f"$JS.API.{method}", payload, within=within)
-        answer: dict[str, Any] = json.loads(msg.data)
-        if "error" in answer:
-            raise _refusal(answer["error"])
-        return answer
+        return _read(await self._nc.replies.insist(f"$JS.API.{method}", payload, within=within))
+
+
+def _read(msg: Msg) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(msg.data)
+    if "error" in answer:
+        raise _refusal(answer["error"])
+    return answer
 
 
 def _refusal(error: Mapping[str, Any]) -> Outage:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.kit.connection import Connection
-from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected
+from petit.kit.jetstream import NANOSECONDS, WITHIN_S, JetStream, Rejected
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _DUPLICATES_S: Final = 120.0
@@ -41,13 +41,18 @@ class Held:
 
 
 class Bucket:
-    """One bucket. Every method raises `Outage`: when NATS cannot be asked, or has no room."""
+    """One bucket. Every method raises `Outage`: when NATS cannot be asked, or has no room.
 
-    __slots__ = ("_config", "_js")
+    Args:
+        within: Seconds that reading or writing a value may take.
+    """
 
-    def __init__(self, nc: Connection, config: BucketConfig) -> None:
+    __slots__ = ("_config", "_js", "_within")
+
+    def __init__(self, nc: Connection, config: BucketConfig, *, within: float = WITHIN_S) -> None:
         self._js = JetStream(nc)
         self._config = config
+        self._within = within
 
     @property
     def stream(self) -> str:
@@ -68,12 +73,12 @@ class Bucket:
 
     async def get(self, key: str) -> Held | None:
         """Return what a key holds now, None if nothing."""
-        entry = await self._js.entry(self.stream, last_by_subj=self.subject(key))
+        entry = await self._js.entry(self.stream, within=self._within, last_by_subj=self.subject(key))
         return None if entry is None else Held(value=entry.payload, revision=entry.offset)
 
     async def put(self, key: str, value: bytes) -> int:
         """Write whatever was there before; return the new revision."""
-        return (await self._js.store(self.subject(key), value, headers=None)).offset
+        return (await self._js.store(self.subject(key), value, headers=None, within=self._within)).offset
 
     async def swap(self, key: str, value: bytes, *, revision: int) -> int | None:
         """Write if the key still has this revision; return the new one, None if somebody else was first.
@@ -85,7 +90,8 @@ class Bucket:
             Rejected: the server said no for another reason.
         """
         try:
-            stored = await self._js.store(self.subject(key), value, headers={_EXPECTED: str(revision)})
+            expected = {_EXPECTED: str(revision)}
+            stored = await self._js.store(self.subject(key), value, headers=expected, within=self._within)
         except Rejected as error:
             if error.is_conflict:
                 return None

@@ -7,6 +7,7 @@ only the former may be tried again blindly.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from petit.kit.errors import Unanswered, Unreached
 if TYPE_CHECKING:
     from petit.kit.connection import Connection
 
+_PAUSE_S: Final = 0.025
 _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
 
@@ -73,6 +75,26 @@ class Replies:
         if not msg.data and msg.headers is not None and msg.headers.get(_STATUS) == _NO_RESPONDERS:
             raise Unreached(f"{subject}: nobody answers")
         return msg
+
+    async def insist(self, subject: str, payload: bytes = b"", *, within: float) -> Msg:
+        """Send a request, again whenever nobody was there or the connection broke, and return the first answer.
+
+        Args:
+            within: Seconds until the answer is of no use any more.
+
+        Raises:
+            Outage: no answer in time.
+        """
+        deadline = time.monotonic() + within
+        left = within
+        while True:
+            try:
+                return await self.request(subject, payload, within=left)
+            except (Unreached, Unanswered):
+                left = deadline - time.monotonic() - _PAUSE_S
+                if left <= 0:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
 
     def abandon(self) -> None:
         """Tell everyone who waits that the connection broke."""

@@ -12,7 +12,6 @@ These are plain nats-py callbacks; docs/adr says what FastStream would cost here
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -25,9 +24,8 @@ from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, Problem, Refused
 from petit.contracts.rpc import Answer
 from petit.kit.connection import Connection
-from petit.kit.errors import Outage, Unanswered, Unreached
+from petit.kit.errors import Outage
 
-_PAUSE_S: Final = 0.025
 _FINISH_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -46,16 +44,7 @@ async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -
     Raises:
         Outage: nobody answered in time.
     """
-    deadline = time.monotonic() + within
-    while True:
-        started = time.monotonic()
-        left = deadline - started
-        try:
-            return (await nc.replies.request(subject, payload, within=max(0.0, left))).data
-        except (Unreached, Unanswered):
-            if deadline - time.monotonic() <= _PAUSE_S:
-                raise
-        await asyncio.sleep(_PAUSE_S)
+    return (await nc.replies.insist(subject, payload, within=within)).data
 
 
 async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float) -> tuple[T, Offset]:

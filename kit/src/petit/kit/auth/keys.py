@@ -118,7 +118,7 @@ class Keys:
             asked = self._fetches > seen
         key = self._keys.get(kid)
         if key is None and not self._reachable:
-            raise Unavailable(f"the keys of {self._issuer} cannot be fetched", retry_after=5)
+            raise Unavailable(f"the keys of {self._issuer} cannot be fetched")
         if key is None and asked:
             self._unknown[kid] = self._clock.monotonic() + self._refetch.unknown_s
             if len(self._unknown) > _MAX_REMEMBERED:

@@ -1,0 +1,1 @@
+"""The world behind the gateway's ports, where `petit.kit` does not implement them already."""

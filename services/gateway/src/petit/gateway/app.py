@@ -1,0 +1,178 @@
+"""The composition root: a gateway from the ports it works through.
+
+`petit.gateway.__main__` gives it the real ones of a process of its own; whoever embeds it (`petit up`) gives it
+those that it shares with the notifier: one feed, one mirror, one verifier.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import FastAPI
+
+from petit.contracts.ids import BEFORE_LOG, SignalId
+from petit.contracts.rpc import DoBatch
+from petit.contracts.subjects import GATEWAY_DO, GATEWAY_QUEUE
+from petit.gateway.adapters.limits import MemoryLimits
+from petit.gateway.domain.idtime import FRESH_MS
+from petit.gateway.handlers.commands import Commands, Proposals
+from petit.gateway.handlers.creating import Creating
+from petit.gateway.handlers.markers import Deliveries, Views
+from petit.gateway.handlers.people import People
+from petit.gateway.handlers.reads import Reads
+from petit.gateway.handlers.sending import Sending
+from petit.gateway.handlers.standing import Standing
+from petit.gateway.http.api import Handlers, api
+from petit.gateway.http.exchange import Door
+from petit.gateway.http.front import Front
+from petit.gateway.http.health import Check
+from petit.gateway.http.send import SendRoute
+from petit.gateway.ports import Chats, Clock, Directory, Entry, Feed, Kind, Log, Mirror, Tickets, Tokens
+from petit.gateway.subscribers import Doing
+from petit.kit.connection import Connection
+from petit.kit.ids import Uuid7Maker
+from petit.kit.rpc import answer, serve
+from petit.kit.serving import ASGI
+
+MAX_SKEW_S: Final = 20.0
+"""How wrong a gateway's clock may be; the dedupe window is made for it."""
+MAX_LAG_S: Final = 5.0
+"""How far a gateway's feed may lag while it takes requests."""
+_BATCHES: Final = 64
+"""Batches of WebSocket writes that are worked on at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a gateway works through."""
+
+    log: Log
+    feed: Feed
+    mirror: Mirror
+    chats: Chats
+    tokens: Tokens
+    tickets: Tickets
+    directory: Directory
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a deployment decides."""
+
+    origins: frozenset[str] = frozenset()
+    """Origins whose pages may read answers (CORS)."""
+    secure_cookies: bool = False
+    """The public origin is https."""
+    writes_per_s: int = 5_000
+    """For each person, in this process."""
+    reads_per_s: int = 5_000
+    """For each person, in this process."""
+    fresh_ms: int = FRESH_MS
+    """See `domain.idtime`; smaller only where the log's dedupe window is."""
+
+
+class Gateway:
+    """A gateway, put together; serve `asgi` inside `running`."""
+
+    def __init__(self, ports: Ports, options: Options) -> None:
+        limits: dict[Kind, int] = {"writes": options.writes_per_s, "reads": options.reads_per_s}
+        self._limits = MemoryLimits(limits, clock=ports.clock)
+        handlers = _handlers(ports, fresh_ms=options.fresh_ms)
+        self._views, self._deliveries = handlers.views, handlers.deliveries
+        self._doing = Doing(
+            sending=handlers.sending, views=handlers.views, deliveries=handlers.deliveries, limits=self._limits
+        )
+        door = Door(ports.tokens, self._limits)
+        self.api: FastAPI = api(
+            handlers,
+            door=door,
+            feed=ports.feed,
+            tickets=ports.tickets,
+            clock=ports.clock,
+            secure=options.secure_cookies,
+            checks=_checks(ports),
+        )
+        """Every route but `send`; for the OpenAPI file."""
+        sends = SendRoute(door, handlers.sending)
+        self.asgi: ASGI = Front(self.api, sends=sends, limits=self._limits, origins=options.origins)
+        """The application: everything under `/v1` that is not the notifier's, `/healthz` and `/readyz`."""
+
+    def on_entry(self, entry: Entry) -> None:
+        """Learn from an entry of the log; to be called by the feed, after the mirror."""
+        self._views.on_entry(entry)
+
+    async def do(self, payload: bytes) -> bytes:
+        """Answer a `DoBatch` of WebSocket writes with its `Done`, both as bytes."""
+        return answer(await self._doing.do(DoBatch.model_validate_json(payload)), as_of=BEFORE_LOG)
+
+    @asynccontextmanager
+    async def running(self, nc: Connection | None = None) -> AsyncIterator[None]:
+        """Do in the background what requests leave behind; at the end, finish it.
+
+        Args:
+            nc: Where WebSocket writes are taken from; None: nowhere.
+        """
+        service = (
+            None if nc is None else await serve(nc, GATEWAY_DO, self._on_do, queue=GATEWAY_QUEUE, concurrency=_BATCHES)
+        )
+        tasks = [asyncio.create_task(work.run(), name=f"gateway.{work}") for work in (self._views, self._deliveries)]
+        try:
+            yield
+        finally:
+            if service is not None:
+                await service.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._views.flush()
+            await self._deliveries.flush()
+
+    async def _on_do(self, _: str, payload: bytes) -> bytes:
+        return await self.do(payload)
+
+
+def gateway(ports: Ports, *, options: Options | None = None) -> Gateway:
+    """Return a gateway that works through the given ports. Opens nothing."""
+    return Gateway(ports, Options() if options is None else options)
+
+
+def _handlers(ports: Ports, *, fresh_ms: int) -> Handlers:
+    make_uuid = Uuid7Maker(ports.clock)
+
+    def new_id() -> SignalId:
+        return SignalId(str(make_uuid()))
+
+    standing = Standing(ports.mirror, ports.chats, ports.feed)
+    people = People(ports.directory)
+    proposals = Proposals(chats=ports.chats, feed=ports.feed, clock=ports.clock, new_id=new_id)
+    return Handlers(
+        sending=Sending(
+            log=ports.log,
+            chats=ports.chats,
+            feed=ports.feed,
+            standing=standing,
+            clock=ports.clock,
+            new_id=new_id,
+            fresh_ms=fresh_ms,
+        ),
+        creating=Creating(proposals=proposals, chats=ports.chats, people=people, fresh_ms=fresh_ms),
+        commands=Commands(proposals=proposals, chats=ports.chats, mirror=ports.mirror, people=people),
+        views=Views(log=ports.log, chats=ports.chats, standing=standing, clock=ports.clock, new_id=new_id),
+        deliveries=Deliveries(chats=ports.chats, standing=standing),
+        reads=Reads(ports.chats, people),
+    )
+
+
+def _checks(ports: Ports) -> tuple[Check, ...]:
+    async def feed_is_current() -> str | None:
+        lag_s = ports.feed.lag_s
+        return None if lag_s <= MAX_LAG_S else f"the feed of this process lags {lag_s:.0f} s"
+
+    async def clock_is_right() -> str | None:
+        skew_s = await ports.log.clock_skew()
+        return None if abs(skew_s) <= MAX_SKEW_S else f"this clock is {skew_s:.0f} s ahead of the log's"
+
+    return feed_is_current, clock_is_right

@@ -1,0 +1,1 @@
+"""What the gateway decides by itself: pure functions and values, given time and ids as arguments."""

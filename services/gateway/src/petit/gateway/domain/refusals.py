@@ -1,0 +1,33 @@
+"""What is wrong with a request, as a refusal with a pointer to each place."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from petit.contracts.problems import Code, FieldError, Refused
+
+_MAX_ERRORS: Final = 50
+"""Errors told of one request; a body may be wrong in more places."""
+
+
+def invalid(errors: Iterable[FieldError]) -> Refused:
+    """Return the refusal of a request with something wrong in it; `errors` must not be empty."""
+    some = tuple(errors)[:_MAX_ERRORS]
+    return Refused(Code.REQUEST_INVALID, f"{some[0].pointer or 'the body'}: {some[0].detail}", errors=some)
+
+
+def wrong(pointer: str, detail: str) -> Refused:
+    """Return the refusal of a request with one thing wrong in it."""
+    return invalid([FieldError(pointer=pointer, detail=detail)])
+
+
+def invalid_body(error: ValidationError) -> Refused:
+    """Return the refusal of a body that a model did not take."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return invalid(FieldError(pointer=pointer(one["loc"]), detail=one["msg"]) for one in found)
+
+
+def pointer(place: Sequence[int | str]) -> str:
+    """Return the RFC 6901 pointer of a place in a body; empty for the whole of it."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)

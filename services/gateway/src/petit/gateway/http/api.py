@@ -1,0 +1,106 @@
+"""The API as FastAPI has it: every route but `send`, and how what goes wrong is answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from petit.contracts.problems import Code, Refused
+from petit.gateway.handlers.commands import Commands
+from petit.gateway.handlers.creating import Creating
+from petit.gateway.handlers.markers import Deliveries, Views
+from petit.gateway.handlers.reads import Reads
+from petit.gateway.handlers.sending import Sending
+from petit.gateway.http.chats import add_chats
+from petit.gateway.http.exchange import Door
+from petit.gateway.http.health import Check, add_health
+from petit.gateway.http.markers import add_markers
+from petit.gateway.http.members import add_members
+from petit.gateway.http.messages import add_messages
+from petit.gateway.http.people import add_people
+from petit.gateway.http.problems import problem_response
+from petit.gateway.http.route import edge_route, refused_by_fastapi
+from petit.gateway.http.send import chat_in
+from petit.gateway.http.tickets import add_tickets
+from petit.gateway.ports import Clock, Feed, Tickets
+
+_NOT_FOUND = 404
+_METHOD_REFUSED = 405
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """What routes and subscribers call."""
+
+    sending: Sending
+    creating: Creating
+    commands: Commands
+    views: Views
+    deliveries: Deliveries
+    reads: Reads
+
+
+def api(
+    handlers: Handlers, *, door: Door, feed: Feed, tickets: Tickets, clock: Clock, secure: bool, checks: Sequence[Check]
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        handlers: What routes call.
+        door: Who may come in.
+        feed: How far this process has read the log.
+        tickets: Where tickets are kept.
+        clock: What time it is.
+        secure: The public origin is https.
+        checks: What must be right for `/readyz`.
+    """
+    app = FastAPI(title="Petit Chat", openapi_url=None, redirect_slashes=False, separate_input_output_schemas=True)
+    router = app.router
+    router.route_class = edge_route(None)
+    add_health(router, checks=checks)
+    router.route_class = edge_route(door)
+    add_chats(router, creating=handlers.creating, commands=handlers.commands, reads=handlers.reads)
+    add_members(router, commands=handlers.commands, reads=handlers.reads)
+    add_messages(router, reads=handlers.reads)
+    add_markers(router, views=handlers.views, deliveries=handlers.deliveries)
+    add_tickets(router, tickets=tickets, clock=clock, secure=secure)
+    add_people(router, reads=handlers.reads, feed=feed)
+    _add_problems(app)
+    return app
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Return what may be done with a path, sorted; empty where there is no such route."""
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            methods |= route.methods or set()
+    if chat_in(path) is not None:
+        methods.add("POST")
+    if "GET" in methods:
+        methods.add("HEAD")
+    return sorted({*methods, "OPTIONS"}) if methods else []
+
+
+def _add_problems(app: FastAPI) -> None:
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(_: Request, error: RequestValidationError) -> Response:
+        return problem_response(refused_by_fastapi(error))
+
+    @app.exception_handler(HTTPException)
+    async def not_there(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        if error.status_code == _METHOD_REFUSED:
+            response = problem_response(Refused(Code.METHOD_REFUSED, f"{path} does not know {request.method}"))
+            response.headers["allow"] = ", ".join(methods_of(app, path))
+            return response
+        if error.status_code == _NOT_FOUND:
+            return problem_response(Refused(Code.ROUTE_NOT_FOUND, f"there is no route {path}"))
+        raise error

@@ -1,0 +1,36 @@
+"""Refusals on the wire: RFC 9457 problems, translated here and nowhere else."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from petit.contracts.problems import Refused
+from petit.kit.auth import challenge
+
+MEDIA_TYPE: Final = "application/problem+json"
+_UNAUTHORIZED: Final = 401
+
+Headers = list[tuple[bytes, bytes]]
+"""As ASGI has them."""
+
+
+def problem_body(refused: Refused) -> bytes:
+    """Return a refusal as the JSON of `application/problem+json`; `errors` only where there are some."""
+    return refused.problem().model_dump_json(exclude_none=True).encode()
+
+
+def problem_headers(refused: Refused) -> Headers:
+    """Return the headers that go with a refusal, beside those of every answer."""
+    headers: Headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
+    if refused.status == _UNAUTHORIZED:
+        headers.append((b"www-authenticate", challenge(refused.code).encode()))
+    if refused.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % refused.retry_after))
+    return headers
+
+
+def problem_response(refused: Refused) -> Response:
+    """Return a refusal as FastAPI's handlers answer it."""
+    response = Response(problem_body(refused), status_code=refused.status)
+    response.raw_headers += problem_headers(refused)
+    return response

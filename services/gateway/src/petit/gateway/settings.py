@@ -1,0 +1,36 @@
+"""What a deployment sets: environment variables `PETIT_GATEWAY_…`."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One gateway process. Nothing secret has a default."""
+
+    model_config = SettingsConfigDict(env_prefix="PETIT_GATEWAY_", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Where to listen."""
+    port: int = 8080
+    nats_url: str
+    """`nats://host:port`, several with commas."""
+    nats_token: SecretStr
+    issuer: str
+    """The realm's URL, exactly as in tokens: `https://sso.example.org/realms/petit`."""
+    clients: frozenset[str] = frozenset({"petit-web"})
+    """Apps whose tokens are taken (`azp`)."""
+    admin_url: str
+    """The realm's admin API: `https://sso.example.org/admin/realms/petit`."""
+    directory_client: str = "petit-gateway"
+    """The confidential client whose service account may view users."""
+    directory_secret: SecretStr
+    origins: frozenset[str] = frozenset()
+    """Origins whose pages may read answers: `https://chat.example.org`."""
+    secure_cookies: bool = True
+    """The public origin is https."""
+    writes_per_s: int = Field(default=5_000, ge=1)
+    """For each person, in each process."""
+    reads_per_s: int = Field(default=5_000, ge=1)
+    """For each person, in each process."""
+    fresh_ms: int = Field(default=30_000, ge=0, le=30_000)
+    """How old a message's id may be for the dedupe window alone to know a repeat; smaller only where that window is."""

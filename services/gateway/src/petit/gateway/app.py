@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import httpx2
 from fastapi import FastAPI
 
 from petit.contracts.ids import BEFORE_LOG, SignalId
 from petit.contracts.rpc import DoBatch
 from petit.contracts.subjects import GATEWAY_DO, GATEWAY_QUEUE
+from petit.gateway.adapters.chat import NatsChats
+from petit.gateway.adapters.directory import KeycloakDirectory, Realm
 from petit.gateway.adapters.limits import MemoryLimits
 from petit.gateway.domain.idtime import FRESH_MS
 from petit.gateway.handlers.commands import Commands, Proposals
@@ -22,7 +25,7 @@ from petit.gateway.handlers.creating import Creating
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.people import People
 from petit.gateway.handlers.reads import Reads
-from petit.gateway.handlers.sending import Sending
+from petit.gateway.handlers.sending import MAX_LAG_S, Sending
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.http.api import Handlers, api
 from petit.gateway.http.exchange import Door
@@ -35,11 +38,10 @@ from petit.kit.connection import Connection
 from petit.kit.ids import Uuid7Maker
 from petit.kit.rpc import answer, serve
 from petit.kit.serving import ASGI
+from petit.kit.tickets import Tickets as NatsTickets
 
 MAX_SKEW_S: Final = 20.0
 """How wrong a gateway's clock may be; the dedupe window is made for it."""
-MAX_LAG_S: Final = 5.0
-"""How far a gateway's feed may lag while it takes requests."""
 _BATCHES: Final = 64
 """Batches of WebSocket writes that are worked on at once."""
 
@@ -137,6 +139,37 @@ class Gateway:
 def gateway(ports: Ports, *, options: Options | None = None) -> Gateway:
     """Return a gateway that works through the given ports. Opens nothing."""
     return Gateway(ports, Options() if options is None else options)
+
+
+def over_nats(
+    nc: Connection, *, log: Log, feed: Feed, mirror: Mirror, tokens: Tokens, directory: Directory, clock: Clock
+) -> Ports:
+    """Return the ports of a gateway that asks chat, and keeps tickets, over a NATS connection."""
+    return Ports(
+        log=log,
+        feed=feed,
+        mirror=mirror,
+        chats=NatsChats(nc),
+        tokens=tokens,
+        tickets=NatsTickets(nc),
+        directory=directory,
+        clock=clock,
+    )
+
+
+def keycloak(issuer: str, *, admin: str, client: str, secret: str, http: httpx2.AsyncClient, clock: Clock) -> Directory:
+    """Return the people of a Keycloak realm.
+
+    Args:
+        issuer: The realm's URL, as in tokens.
+        admin: The realm's admin API.
+        client: A confidential client whose service account may view users.
+        secret: That client's.
+        http: Does the requests.
+        clock: Measures how long ago things were.
+    """
+    realm = Realm(issuer=issuer, admin=admin, client=client, secret=secret)
+    return KeycloakDirectory(realm, client=http, clock=clock)
 
 
 def _handlers(ports: Ports, *, fresh_ms: int) -> Handlers:

@@ -7,7 +7,7 @@ message, or another message under the same id; the stored signal tells which.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from petit.contracts.ids import ChatId, Offset, SignalId, Timestamp, UserId, timestamp
 from petit.contracts.problems import Code, Refused, Unavailable
@@ -20,6 +20,9 @@ from petit.gateway.domain.idtime import FRESH_MS, Ahead, Fresh, Old, judge, key_
 from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.ports import Chats, Clock, Feed, Log
+
+MAX_LAG_S: Final = 5.0
+"""A feed that lags more says nothing of what was sent before the dedupe window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Sending:
             case Fresh():
                 return await self._store(msg)
             case Old():
+                if self.feed.lag_s > MAX_LAG_S:
+                    raise Unavailable(f"whether {key} was sent before is not known: the feed lags")
                 before = await self._before(msg, min_offset=Offset(self.feed.position))
                 return await self._store(msg) if before is None else before
             case Ahead(by_ms):

@@ -1,0 +1,76 @@
+"""A gateway as a process of its own: `python -m petit.gateway`, set up by the environment."""
+
+import asyncio
+
+import httpx2
+
+from petit.gateway.app import Gateway, Options, gateway, keycloak, over_nats
+from petit.gateway.settings import Settings
+from petit.kit.auth import Policy, verifying
+from petit.kit.clock import SystemClock
+from petit.kit.connection import connect
+from petit.kit.feed import Feed
+from petit.kit.log import Entry, Log
+from petit.kit.mirror import Mirror, RpcSeeds
+from petit.kit.serving import run, serve
+from petit.kit.tickets import Tickets
+
+
+async def main(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ExceptionGroup: the feed ended: the log is lost or behind.
+        Outage: NATS cannot be reached.
+    """
+    clock = SystemClock()
+    policy = Policy(issuer=settings.issuer, clients=settings.clients)
+    async with (
+        await connect(settings.nats_url, name="gateway", token=settings.nats_token.get_secret_value()) as nc,
+        verifying(policy, clock=clock) as verifier,
+        httpx2.AsyncClient() as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        log = Log(nc)
+        await log.bootstrap()
+        await Tickets(nc).bootstrap()
+        built: list[Gateway] = []
+
+        def deliver(entry: Entry) -> None:
+            mirror.on_entry(entry)
+            for one in built:
+                one.on_entry(entry)
+
+        feed = Feed(nc, deliver=deliver, after=None, name="gateway")
+        mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
+        directory = keycloak(
+            settings.issuer,
+            admin=settings.admin_url,
+            client=settings.directory_client,
+            secret=settings.directory_secret.get_secret_value(),
+            http=client,
+            clock=clock,
+        )
+        ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, directory=directory, clock=clock)
+        edge = gateway(ports, options=_options(settings))
+        built.append(edge)
+        reading = tasks.create_task(feed.run(), name="feed")
+        await feed.started()
+        async with edge.running(nc):
+            await serve(edge.asgi, host=settings.host, port=settings.port)
+        reading.cancel()
+        await mirror.close()
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        origins=settings.origins,
+        secure_cookies=settings.secure_cookies,
+        writes_per_s=settings.writes_per_s,
+        reads_per_s=settings.reads_per_s,
+        fresh_ms=settings.fresh_ms,
+    )
+
+
+if __name__ == "__main__":
+    run(main(Settings()))

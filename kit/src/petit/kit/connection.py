@@ -20,6 +20,7 @@ import sys
 import termios
 from collections.abc import Callable
 from typing import Any, Final, Self
+from urllib.parse import ParseResult
 
 import structlog
 from nats import errors as nats_errors
@@ -194,6 +195,10 @@ class _Transport(TcpTransport):
 
     def __bool__(self) -> bool:
         return True  # nats-py makes its own where there is none yet
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        self.reset()  # nats-py forgets to close what it opened in an attempt that failed
+        await super().connect(uri, buffer_size, connect_timeout)
 
     def unsent(self) -> int:
         """Return how many written bytes the peer has not taken yet."""

@@ -1,0 +1,104 @@
+"""What the tests of the feed share: someone who writes, and someone who keeps what was delivered."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from petit.kit.errors import Outage
+from petit.kit.feed import Feed
+from petit.kit.log import Entry, Log
+
+SUBJECT = "signal.7.chat.0190.msg"
+
+
+class Reader:
+    """Keeps every entry, and takes as long about each as it is told."""
+
+    def __init__(self, *, seconds: float = 0.0) -> None:
+        self.entries: list[Entry] = []
+        self._seconds = seconds
+
+    def __call__(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        if self._seconds:
+            time.sleep(self._seconds)
+
+    @property
+    def offsets(self) -> list[int]:
+        """Offsets, in the order of delivery."""
+        return [entry.offset for entry in self.entries]
+
+
+class Writer:
+    """Appends numbered entries for as long as it is left alone, and remembers what the log said."""
+
+    def __init__(self, log: Log, *, tasks: int = 8) -> None:
+        self.stored: dict[int, bytes] = {}
+        """What was acknowledged, by offset."""
+        self._log = log
+        self._tasks = tasks
+        self._number = 0
+
+    async def run(self) -> None:
+        """Append until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._tasks):
+                group.create_task(self._write())
+
+    async def _write(self) -> None:
+        while True:
+            self._number += 1
+            payload = b"%d" % self._number
+            with suppress(Outage):
+                stored = await self._log.append(SUBJECT, payload, msg_id=f"w:{self._number}")
+                self.stored[stored.offset] = payload
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(work: Callable[[], Awaitable[object]]) -> AsyncIterator[asyncio.Task[object]]:
+    """Run something in the background, and end it at the end; what it raised meanwhile is raised."""
+
+    async def do() -> object:
+        return await work()
+
+    task = asyncio.create_task(do())
+    try:
+        yield task
+        if task.done():
+            await task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def reading(feed: Feed) -> AsyncIterator[Feed]:
+    """Run a feed, from its start on."""
+    async with running(feed.run):
+        await feed.started()
+        yield feed
+
+
+async def eventually(condition: Callable[[], bool], *, within: float = 5.0) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        AssertionError: it does not, within so many seconds.
+    """
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
+        await asyncio.sleep(0.005)
+
+
+async def write(log: Log, count: int, *, first: int = 1) -> None:
+    """Append so many entries, numbered from `first`, many at once."""
+    numbers = iter(range(first, first + count))
+
+    async def some() -> None:
+        for number in numbers:
+            await log.append(SUBJECT, b"%d" % number, msg_id=f"n:{number}")
+
+    await asyncio.gather(*(some() for _ in range(128)))

@@ -1,8 +1,9 @@
 """Sending a message: storing it is publishing it, and a repeat is the same message, whenever it comes.
 
 The id's own time decides who knows of earlier attempts (`domain.idtime`): the log's dedupe window, or chat.
-What the log calls a duplicate may be an earlier attempt of this very append, another attempt of the same
-message, or another message under the same id; the stored signal tells which.
+What the log calls a duplicate may be the same message or another one under the same id; the stored signal
+tells which. It may also be an earlier attempt of this very append, whose answer was lost: nothing tells that
+from a repeat of the client's, so it is answered as one.
 """
 
 from collections.abc import Callable
@@ -84,8 +85,7 @@ class Sending:
                 assert_never(decision)
 
     async def _store(self, msg: Msg) -> SendOutcome:
-        payload = encode(msg)
-        stored = await self.log.append(chat_signal(msg.chat, "msg"), payload, msg_id=f"{msg.by}:{msg.id}")
+        stored = await self.log.append(chat_signal(msg.chat, "msg"), encode(msg), msg_id=f"{msg.by}:{msg.id}")
         offset = Offset(stored.offset)
         if not stored.duplicate:
             return SendOutcome(_sent(msg, at=msg.at, offset=offset), repeated=False)
@@ -95,8 +95,6 @@ class Sending:
             if before is None:
                 raise Unavailable(f"message {msg.id} is stored at offset {offset}, which cannot be read now")
             return before
-        if entry.payload == payload:  # an attempt of this append whose answer was lost
-            return SendOutcome(_sent(msg, at=msg.at, offset=offset), repeated=False)
         first = decode(entry.payload)
         _same(msg, digest(first))
         return SendOutcome(_sent(msg, at=first.at, offset=offset), repeated=True)

@@ -66,6 +66,10 @@ class Grant(BaseModel):
     """Unix time in seconds."""
     refresh_token: str | None = None
 
+    def ends_soon(self) -> bool:
+        """Say whether the access token has ended, or is about to."""
+        return self.expires_at - EARLY_S < time.time()
+
 
 class OidcTokens:
     """Tokens of an OpenID provider, by password grant and refresh token, or by a refresh token alone.
@@ -101,7 +105,7 @@ class OidcTokens:
         """See `Tokens.access_token`."""
         async with self._lock:
             grant = self._grant
-            if grant is None or grant.access_token == stale or grant.expires_at - EARLY_S < time.time():
+            if grant is None or grant.access_token == stale or grant.ends_soon():
                 grant = self._grant = await self._renew(http, grant)
                 if self._on_grant is not None:
                     self._on_grant(grant)

@@ -25,6 +25,7 @@ from petit.chat.domain.rows import (
     VoidRow,
 )
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
+from petit.contracts.rpc import DeliveredNote, Folded
 
 
 class StoreDown(Exception):
@@ -146,4 +147,16 @@ class Repository(Protocol):
 
     async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> Sequence[RoomRow]:
         """Return listed rooms behind a place whose folded title begins with `prefix`, by folded title, then chat."""
+        ...
+
+
+class Ephemera(Protocol):
+    """What other processes hear and nobody keeps: best effort, unordered, perhaps never."""
+
+    async def folded(self, note: Folded) -> None:
+        """Say how far this replica has folded."""
+        ...
+
+    async def delivered(self, note: DeliveredNote) -> None:
+        """Say that messages have reached somebody."""
         ...

@@ -6,13 +6,11 @@ written twice they are one row, and of two for one key the one with the higher o
 """
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId
+from petit.contracts.ids import BEFORE_LOG, ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.rules import ChatState
 from petit.contracts.signals import ChatKind, Role
-
-_START: Final = Offset(0)
 
 
 class ChatRow(NamedTuple):
@@ -174,7 +172,7 @@ class Chat:
     """A chat as the fold holds it in memory: the state that rules judge by, and what rows need besides."""
 
     state: ChatState
-    last_offset: Offset = _START
+    last_offset: Offset = BEFORE_LOG
     """The offset of the newest message; 0 where there is none."""
     since: dict[UserId, Offset] = field(default_factory=dict)
     """Where present roles began, of the members whose role is not that of their joining."""

@@ -2,8 +2,8 @@
 
 SQLite writes whole pages, so what a message costs is the number of B-trees in which its rows stand far apart
 (measured: `bench/store.py`). Tables are clustered by what they are read by (`WITHOUT ROWID`,
-sqlite.org/withoutrowid.html), except `sent`, which answers both "this person's signal with this id" and "this chat's message with this id": it
-begins with the id, whose time makes new rows stand together.
+sqlite.org/withoutrowid.html), except `sent`, which answers both "this person's signal with this id" and "this chat's
+message with this id": it begins with the id, whose time makes new rows stand together.
 
 There are no foreign keys and no secondary indexes but one: who is in a chat now.
 """

@@ -1,0 +1,36 @@
+"""Run one chat replica: `python -m petit.chat`, configured by `PETIT_CHAT_…`."""
+
+import sys
+
+import structlog
+
+from petit.chat.app import Options, chat
+from petit.chat.ports import StoreBroken, StoreDown
+from petit.chat.settings import Settings
+from petit.kit.errors import LogFault
+from petit.kit.leases import ReplicaTakenError
+from petit.kit.serving import run, stop_requested
+
+_log = structlog.get_logger(__name__)
+
+
+async def _main() -> None:
+    settings = Settings()
+    options = Options(
+        nats_url=settings.nats_url,
+        nats_token=settings.nats_token.get_secret_value(),
+        store=settings.store,
+        replica=settings.replica,
+        members_held=settings.members_held,
+    )
+    async with chat(options):
+        _log.info("chat.started", replica=settings.replica)
+        await stop_requested()
+
+
+if __name__ == "__main__":
+    try:
+        run(_main())
+    except (LogFault, StoreBroken, StoreDown, ReplicaTakenError) as error:
+        _log.critical("chat.stopped", reason=str(error))
+        sys.exit(1)

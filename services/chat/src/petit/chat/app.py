@@ -1,0 +1,189 @@
+"""The composition root: one chat replica, from its connections to its store.
+
+`chat` is the whole of it, for a process of its own (`python -m petit.chat`) and for whoever embeds it
+(`petit up`). The rest is what an operator does with the read model while nobody serves it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from petit.chat.adapters.ephemera import NatsEphemera
+from petit.chat.adapters.sqlite import SqliteStore, opened
+from petit.chat.adapters.sqlite.files import adopt_epoch, backup, digest, highest_checkpoint
+from petit.chat.domain.rows import VoidRow
+from petit.chat.handlers.announcing import Announcing
+from petit.chat.handlers.delivering import Delivering
+from petit.chat.handlers.folding import Folding
+from petit.chat.handlers.model import Model
+from petit.chat.handlers.proposing import Proposing
+from petit.chat.handlers.reach import Reach
+from petit.chat.handlers.states import States
+from petit.chat.handlers.telling import Telling
+from petit.chat.ports import StoreBroken, StoreDown
+from petit.chat.subscribers import Owning, any_methods, listen, owner_methods, serve_any
+from petit.contracts.ids import Epoch, Offset
+from petit.kit.clock import Clock, SystemClock
+from petit.kit.connection import connect
+from petit.kit.errors import REPAIR, LogFault, LogLost
+from petit.kit.feed import Feed
+from petit.kit.leases import Leases, ReplicaTakenError
+from petit.kit.log import Entry, Log
+
+__all__ = ["Chat", "Options", "adopt_epoch", "backup", "chat", "digest", "highest_checkpoint"]
+
+GROUP: Final = "chat"
+"""Of the leases."""
+_FINISH_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a deployment decides."""
+
+    nats_url: str
+    nats_token: str | None
+    store: Path
+    """The SQLite file; made, with its folder, if it is not there."""
+    replica: str = "chat-0"
+    members_held: int = 200_000
+    """Members over all chats that are kept in memory; some 300 bytes each."""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A replica that runs."""
+
+    folding: Folding
+    feed: Feed
+    reach: Reach
+
+    @property
+    def lag(self) -> int:
+        """How many offsets the read model of this replica's partitions is behind the log, as far as it knows."""
+        return self.feed.head - min((self.reach.of(p) for p in self.folding.active), default=self.feed.head)
+
+    @property
+    def current(self) -> bool:
+        """Whether it folds what it owns, and has heard from the log within the last 1.5 s."""
+        return self.feed.current
+
+
+@asynccontextmanager
+async def chat(options: Options) -> AsyncIterator[Chat]:
+    """Run one replica for as long as the context lasts; it folds what it comes to own, and answers.
+
+    When something ends it early, the context's body is cancelled and this raises why.
+
+    Raises:
+        LogFault: the log is lost, behind the read model or of another epoch, or asks for newer rules.
+        StoreBroken: the store is damaged, or not ours.
+        StoreDown: the store cannot be opened.
+        ReplicaTakenError: another process runs under this replica's name.
+        Outage: NATS cannot be reached.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            yield await _start(options, stack)
+    except BaseExceptionGroup as group:
+        raise _reason(group) from None
+
+
+async def _start(options: Options, stack: AsyncExitStack) -> Chat:
+    await asyncio.to_thread(options.store.parent.mkdir, parents=True, exist_ok=True)
+    store = await stack.enter_async_context(opened(options.store))
+    url, token, name = options.nats_url, options.nats_token, options.replica
+    nc = await stack.enter_async_context(await connect(url, name=name, token=token))
+    # What is replayed has its own connection, so that answers do not wait behind it.
+    feed_nc = await stack.enter_async_context(await connect(url, name=f"{name}-feed", token=token))
+    log = Log(nc)
+    epoch = await _agree(store, log, path=options.store)
+
+    reach = Reach(on_wait=lambda: folding.hurry())  # noqa: PLW0108 - made below, and needs this
+    for p, offset in (await store.checkpoints()).items():
+        reach.advance([p], to=offset)
+    states = States(store.chats, capacity=options.members_held)
+    ephemera = NatsEphemera(nc)
+    announcing = Announcing(store, log=log, clock=options.clock, epoch=epoch)
+    telling = Telling(ephemera, reach=reach, owner=options.replica)
+
+    def on_commit(voids: list[VoidRow]) -> None:
+        announcing.on_voids(voids)
+        telling.moved()
+
+    def on_entry(entry: Entry) -> None:
+        folding.on_entry(entry)
+
+    feed = Feed(feed_nc, deliver=on_entry, after=None, epoch=epoch, name=name)
+    folding = Folding(store, log=log, feed=feed, reach=reach, states=states, on_commit=on_commit)
+    model = Model(repository=store, reach=reach)
+    proposing = Proposing(store, log=log, folding=folding, states=states, reach=reach)
+    delivering = Delivering(model, states=states, announce=ephemera.delivered)
+    owning = Owning(nc, owner_methods(model, states=states, proposing=proposing, delivering=delivering))
+
+    def on_change(gained: frozenset[int], lost: frozenset[int]) -> None:
+        for part in (folding, announcing, owning):
+            part.on_change(gained, lost)
+
+    leases = Leases(nc, group=GROUP, replica=options.replica, on_change=on_change)
+    await listen(nc, reach)
+    anyone = await serve_any(nc, any_methods(model))
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    folder = tasks.create_task(folding.run(), name="chat.folding")
+    others = [
+        tasks.create_task(work, name=f"chat.{what}")
+        for what, work in (
+            ("feed", feed.run()),
+            ("announcing", announcing.run(folding)),
+            ("telling", telling.run(folding)),
+            ("owning", owning.run()),
+            ("leases", leases.run()),
+        )
+    ]
+
+    async def stop() -> None:
+        """Take nothing more, finish what was taken, write what is folded, and hand the partitions over."""
+        await asyncio.gather(anyone.stop(), owning.stop())
+        await _cancel([folder])
+        with suppress(StoreDown, StoreBroken, TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                await folding.finish()
+        await _cancel(others)
+
+    stack.push_async_callback(stop)
+    return Chat(folding=folding, feed=feed, reach=reach)
+
+
+async def _agree(store: SqliteStore, log: Log, *, path: Path) -> Epoch:
+    """Find the log, make sure that the read model is of it, and return its epoch.
+
+    Raises:
+        LogFault: it is not.
+    """
+    known = await store.epoch()
+    folded = max((await store.checkpoints()).values(), default=Offset(0))
+    info = await log.bootstrap(known_epoch=known or 0, known_offset=folded)
+    if known is None:
+        await store.set_epoch(Epoch(info.epoch))
+    elif known != info.epoch:
+        raise LogLost(f"the log is of epoch {info.epoch}, but {path} was folded from epoch {known}: {REPAIR}")
+    return Epoch(info.epoch)
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what an operator must know first, of all that failed; else the only failure, else everything."""
+    faults, _ = group.split((LogFault, StoreBroken, ReplicaTakenError))
+    found: BaseException = group if faults is None else faults
+    while isinstance(found, BaseExceptionGroup) and (faults is not None or len(found.exceptions) == 1):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,1 @@
+"""What the chat service does: fold the log, answer questions, decide proposals."""

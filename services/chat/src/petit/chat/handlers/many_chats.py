@@ -1,0 +1,94 @@
+"""Questions over many chats, answered by any replica once all partitions are folded far enough."""
+
+from petit.chat.domain.titles import folded
+from petit.chat.handlers.model import Model, describe, page, placement
+from petit.chat.handlers.order import Orders
+from petit.contracts import rpc
+from petit.contracts.ids import ChatId, Offset
+
+
+async def mine(model: Model, ask: rpc.MineAsk, *, orders: Orders) -> rpc.Answer[rpc.MinePage]:
+    """Answer a page of the viewer's chats, latest activity first, in the order that they had at `ordered_at`.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(max(ask.min_offset, ask.ordered_at), partition=None)
+    at = ask.ordered_at or as_of
+    limit = page(ask.limit)
+    order = await orders.order(model.repository, ask.viewer, at=at)
+    places = order.after(ask.after, limit=limit + 1)
+    found = await describe(model, [chat for _, chat in places[:limit]], viewer=ask.viewer)
+    items = tuple(found[chat] for _, chat in places[:limit] if chat in found and found[chat].role is not None)
+    more = places[limit - 1] if len(places) > limit else None
+    return rpc.Answer[rpc.MinePage](as_of=as_of, body=rpc.MinePage(items=items, ordered_at=at, next=more))
+
+
+async def rooms(model: Model, ask: rpc.RoomsAsk) -> rpc.Answer[rpc.RoomsPage]:
+    """Answer a page of listed rooms, by title.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=None)
+    limit = page(ask.limit)
+    rows = await model.repository.rooms(folded(ask.prefix), after=ask.after, limit=limit + 1)
+    found = await describe(model, [row.chat for row in rows[:limit]], viewer=ask.viewer)
+    items = tuple(found[row.chat] for row in rows[:limit] if row.chat in found and found[row.chat].members_count)
+    more = (rows[limit - 1].folded, rows[limit - 1].chat) if len(rows) > limit else None
+    return rpc.Answer[rpc.RoomsPage](as_of=as_of, body=rpc.RoomsPage(items=items, next=more))
+
+
+async def sent(model: Model, ask: rpc.SentAsk) -> rpc.Answer[rpc.SentBefore]:
+    """Answer what became of a person's signal.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=None)
+    row = await model.repository.sent(ask.user, id=ask.id)
+    body = rpc.SentBefore(found=False)
+    if row is not None:
+        body = rpc.SentBefore(
+            found=True, offset=row.offset, at=row.at, chat=row.chat, digest=row.digest, nonce=row.nonce
+        )
+    return rpc.Answer[rpc.SentBefore](as_of=as_of, body=body)
+
+
+async def memberships(model: Model, ask: rpc.MembershipsAsk) -> rpc.Answer[rpc.Memberships]:
+    """Answer which chats people are in now.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=None)
+    rows = await model.repository.memberships(ask.users)
+    users = {
+        user: {row.chat: row.joined_offset for row in chats if row.joined_offset is not None}
+        for user, chats in rows.items()
+    }
+    return rpc.Answer[rpc.Memberships](as_of=as_of, body=rpc.Memberships(users=users))
+
+
+async def changed(model: Model, ask: rpc.ChangedAsk) -> rpc.Answer[rpc.Changed]:
+    """Answer which chats have a signal after an offset; void ones count.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=None)
+    rows = await model.repository.heads(ask.chats)
+    chats: dict[ChatId, Offset] = {chat: row.offset for chat, row in rows.items() if row.offset > ask.after}
+    return rpc.Answer[rpc.Changed](as_of=as_of, body=rpc.Changed(chats=chats))
+
+
+async def person_backlog(model: Model, ask: rpc.PersonBacklogAsk) -> rpc.Answer[rpc.Backlog]:
+    """Answer the newest signals of a stretch that name a person.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=None)
+    rows = await model.repository.person_signals(ask.user, after=ask.after, to=ask.to, limit=ask.limit + 1)
+    items = tuple(placement(row) for row in rows[-ask.limit :])
+    return rpc.Answer[rpc.Backlog](as_of=as_of, body=rpc.Backlog(items=items, complete=len(rows) <= ask.limit))

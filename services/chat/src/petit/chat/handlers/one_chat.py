@@ -1,0 +1,148 @@
+"""Questions about one chat, answered by the owner of its partition."""
+
+import heapq
+
+from petit.chat.domain.windows import window
+from petit.chat.handlers.model import (
+    Model,
+    describe,
+    enter,
+    message_resource,
+    not_found,
+    page,
+    placement,
+)
+from petit.chat.handlers.states import States
+from petit.contracts import resources, rpc
+from petit.contracts.ids import Seq
+from petit.contracts.problems import Code, Refused
+from petit.contracts.subjects import partition
+
+
+async def chat(model: Model, ask: rpc.ChatAsk) -> rpc.Answer[resources.Chat]:
+    """Answer one chat: to its members, and the public face of a room that has somebody in it to anyone.
+
+    Raises:
+        Refused: `chat.not_found`, `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    found = (await describe(model, [ask.chat], viewer=ask.viewer)).get(ask.chat)
+    if found is None or (found.role is None and (found.kind != "room" or not found.members_count)):
+        raise not_found(ask.chat)
+    return rpc.Answer[resources.Chat](as_of=as_of, body=found)
+
+
+async def members(model: Model, ask: rpc.MembersAsk) -> rpc.Answer[rpc.MembersPage]:
+    """Answer a page of members, longest-standing first.
+
+    Raises:
+        Refused: `chat.not_found`, `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    await enter(model, ask.chat, viewer=ask.viewer)
+    limit = page(ask.limit)
+    rows = await model.repository.members(ask.chat, after=ask.after, limit=limit + 1)
+    items = tuple(resources.Member(user=row.user, role=row.role, joined_at=row.joined_at) for row in rows[:limit])
+    more = (rows[limit - 1].joined_offset, rows[limit - 1].user) if len(rows) > limit else None
+    return rpc.Answer[rpc.MembersPage](as_of=as_of, body=rpc.MembersPage(items=items, next=more))
+
+
+async def history(model: Model, ask: rpc.HistoryAsk) -> rpc.Answer[resources.History]:
+    """Answer a stretch of the chat; void messages never were.
+
+    Raises:
+        Refused: `chat.not_found`, `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    entered = await enter(model, ask.chat, viewer=ask.viewer)
+    head = entered.chat.head_seq
+    asked = window(ask.model_copy(update={"limit": page(ask.limit)}), first=entered.first, head=head)
+    rows = []
+    if asked.first <= asked.last:
+        rows = await model.repository.messages(ask.chat, first=asked.first, last=asked.last)
+    body = resources.History(
+        items=tuple(message_resource(row, viewer=ask.viewer) for row in rows),
+        head_seq=head,
+        first_seq=entered.first if entered.first <= head else Seq(0),
+    )
+    return rpc.Answer[resources.History](as_of=as_of, body=body)
+
+
+async def message(model: Model, ask: rpc.MessageAsk) -> rpc.Answer[resources.Message]:
+    """Answer one message.
+
+    Raises:
+        Refused: `chat.not_found`, `message.not_found`, `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    entered = await enter(model, ask.chat, viewer=ask.viewer)
+    row = await model.repository.message(ask.chat, id=ask.message)
+    if row is None or row.seq < entered.first:
+        raise Refused(Code.MESSAGE_NOT_FOUND, f"chat {ask.chat} has no message {ask.message}")
+    return rpc.Answer[resources.Message](as_of=as_of, body=message_resource(row, viewer=ask.viewer))
+
+
+async def views(model: Model, ask: rpc.MessageAsk, *, states: States) -> rpc.Answer[rpc.ViewsPage]:
+    """Answer who has seen a message, by user id; its author is left out.
+
+    Raises:
+        Refused: `chat.not_found`, `message.not_found`, `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    entered = await enter(model, ask.chat, viewer=ask.viewer)
+    row = await model.repository.message(ask.chat, id=ask.message)
+    if row is None or row.seq < entered.first:
+        raise Refused(Code.MESSAGE_NOT_FOUND, f"chat {ask.chat} has no message {ask.message}")
+    limit = page(ask.limit)
+    present = (await states.load([ask.chat]))[ask.chat].state.members
+    after = ask.after or ""
+    users = heapq.nsmallest(limit + 1, (user for user in present if user > after and user != row.by))
+    places = [(ask.chat, user) for user in users[:limit]]
+    seen = await model.repository.markers(places)
+    delivered = await model.repository.delivered(places)
+    items = tuple(
+        resources.SeenBy(
+            user=user,
+            seen=seen.get((chat, user), 0) >= row.seq,
+            delivered=max(seen.get((chat, user), 0), delivered.get((chat, user), 0)) >= row.seq,
+        )
+        for chat, user in places
+    )
+    more = users[limit - 1] if len(users) > limit else None
+    return rpc.Answer[rpc.ViewsPage](as_of=as_of, body=rpc.ViewsPage(items=items, next=more))
+
+
+async def seed(model: Model, ask: rpc.SeedAsk, *, states: States) -> rpc.Answer[rpc.Seed]:
+    """Answer a chat's whole state; it may be ahead of `as_of`, and says so in `offset`.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    state = (await states.load([ask.chat]))[ask.chat].state
+    body = rpc.Seed(
+        chat=ask.chat,
+        offset=state.offset,
+        kind=state.kind,
+        title=state.title,
+        about=state.about,
+        created_at=state.created_at,
+        head_seq=state.head_seq,
+        members=tuple(
+            rpc.SeedMember(user=user, role=member.role, joined_offset=member.joined_offset, joined_at=member.joined_at)
+            for user, member in state.members.items()
+        ),
+    )
+    return rpc.Answer[rpc.Seed](as_of=max(as_of, state.offset), body=body)
+
+
+async def backlog(model: Model, ask: rpc.BacklogAsk) -> rpc.Answer[rpc.Backlog]:
+    """Answer the newest signals of a stretch, for streams that resume.
+
+    Raises:
+        Refused: `read.behind`.
+    """
+    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+    rows = await model.repository.signals(ask.chat, after=ask.after, to=ask.to, limit=ask.limit + 1)
+    items = tuple(placement(row) for row in rows[-ask.limit :])
+    return rpc.Answer[rpc.Backlog](as_of=as_of, body=rpc.Backlog(items=items, complete=len(rows) <= ask.limit))

@@ -237,6 +237,18 @@ def decode(payload: bytes | str) -> Signal:
         raise UndecodableError(str(error)) from None
 
 
+def decode_of_chat(payload: bytes | str, *, chat: ChatId) -> Signal | None:
+    """Read what is stored under a chat's subject; None if it is no signal, or one that names another chat.
+
+    For the fold both are the same: bytes that nobody could have meant (`rules.malformed`).
+    """
+    try:
+        signal = decode(payload)
+    except UndecodableError:
+        return None
+    return signal if getattr(signal, "chat", None) == chat else None
+
+
 def encode(signal: Signal) -> bytes:
     """Return the bytes to store: JSON without absent fields (a `chat.updated` without what did not change)."""
     return signal.__pydantic_serializer__.to_json(signal, exclude_none=True)

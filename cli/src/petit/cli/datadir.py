@@ -56,9 +56,9 @@ class DataDir:
         return self.root / "nats.token"
 
     @property
-    def chat(self) -> Path:
-        """The read model."""
-        return self.root / "chat"
+    def read_model(self) -> Path:
+        """What chat folded from the log: one SQLite file, and those that SQLite keeps beside it."""
+        return self.root / "chat" / "chat.db"
 
     @property
     def logins(self) -> Path:

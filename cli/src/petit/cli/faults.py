@@ -2,6 +2,7 @@
 
 import errno
 
+from petit.chat.ports import StoreBroken
 from petit.cli.issuer import Unusable
 from petit.kit.errors import LogFault
 
@@ -9,7 +10,7 @@ from petit.kit.errors import LogFault
 def explain(error: BaseException) -> str | None:
     """Return one paragraph about a fault that needs a person; None for whatever may pass by itself, and for bugs."""
     match error:
-        case LogFault() | Unusable():
+        case LogFault() | StoreBroken() | Unusable():
             return str(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"the disk is full ({error.filename or 'of the data folder'}): make room and run ./petit up again"

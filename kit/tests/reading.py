@@ -93,6 +93,18 @@ async def eventually(condition: Callable[[], bool], *, within: float = 5.0) -> N
         await asyncio.sleep(0.005)
 
 
+async def always(condition: Callable[[], bool], *, during: float) -> None:
+    """Watch that a condition holds for so many seconds.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    until = time.monotonic() + during
+    while time.monotonic() < until:
+        assert condition(), f"not all the time for {during} s"
+        await asyncio.sleep(0.01)
+
+
 async def write(log: Log, count: int, *, first: int = 1) -> None:
     """Append so many entries, numbered from `first`, many at once."""
     numbers = iter(range(first, first + count))

@@ -167,8 +167,9 @@ def explain(room: Room, listeners: list[Listener]) -> list[str]:
             found.append(f"{listener.name}: lost {_some(sorted(lost))}")
         if doubled and listener.own is not None:
             found.append(f"{listener.name}: doubled {_some(doubled)}")
-        if listener.own is not None and not lost and not doubled:
-            found.append(f"{listener.name}: reordered, unlike {_some(_differing(order, room.order))}")
+        moved = [] if listener.own is None else _moved(order, room.order)
+        if moved:
+            found.append(f"{listener.name}: reordered, unlike {_some(moved)}")
     return found
 
 
@@ -179,8 +180,12 @@ def _doubled(order: list[bytes]) -> list[bytes]:
     return [number for number in order if number in seen or seen.add(number)]  # type: ignore[func-returns-value]  # adding says None
 
 
-def _differing(one: list[bytes], other: list[bytes]) -> list[bytes]:
-    return [mine for mine, theirs in zip(one, other, strict=False) if mine != theirs]
+def _moved(one: list[bytes], other: list[bytes]) -> list[bytes]:
+    """List what stands elsewhere in one order than in another, of what both have; doubled ones stand at the first."""
+    both = set(one) & set(other)
+    mine = [number for number in dict.fromkeys(one) if number in both]
+    theirs = [number for number in dict.fromkeys(other) if number in both]
+    return [number for number, instead in zip(mine, theirs, strict=True) if number != instead]
 
 
 def _some(numbers: list[bytes]) -> str:

@@ -51,6 +51,7 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     pids: Annotated[str, typer.Option(help="The server's processes as name=pid,…, instead of --data's.")] = "",
     sizes: Annotated[str, typer.Option(help="growth: stored messages at which to measure.")] = "10000,100000",
     outage: Annotated[float, typer.Option(min=0.0, help="storm: seconds between cut and return.")] = 1.0,
+    warm_up: Annotated[float, typer.Option(min=0.1, help="Seconds of rest, and then of unscored sending.")] = 1.0,
     grace: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a delivery may be late before it counts as lost.")
     ] = 30.0,
@@ -78,6 +79,7 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
             pids=pids,
             sizes=tuple(sorted(int(part) for part in sizes.split(","))),
             outage=outage,
+            warm_up=warm_up,
             grace=grace,
         )
     except ValueError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import assert_never
 
 from petit.cli.load.api import Api, api
 from petit.cli.load.crew import Crew, crew
@@ -22,9 +22,6 @@ from petit.cli.load.stage import Company, gather, scene
 from petit.cli.load.stamp import Stamp
 from petit.cli.load.step import bench, run_step
 from petit.cli.load.storm import storm
-
-_QUIET_S: Final = 1.0
-"""How long the server rests after the scene is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,7 @@ async def conduct(plan: Plan, *, command: str, progress: Progress) -> Result:
     pids = server_processes(plan)
     async with api(plan.address) as way, crew(plan.workers) as hands:
         companies = await gather(way, plan=plan, run=run, secret=read_secret(plan.data), note=progress.note)
-        await asyncio.sleep(_QUIET_S)
+        await asyncio.sleep(plan.warm_up)
         on = _Run(
             plan=plan,
             way=way,
@@ -154,6 +151,7 @@ async def _idle(on: _Run) -> Result:
     if on.plan.floor:
         async with floor(on.plan) as bare:
             found.append(await idle(bare, plan=on.plan, crew=on.crew, stamp=on.stamp, progress=on.progress))
+            await on.crew.cut()
     return replace(on.result, idle=found, violations=[what for one in found for what in one.violations])
 
 

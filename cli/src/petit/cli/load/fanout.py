@@ -6,12 +6,13 @@ from petit.cli.load.plan import MAX
 from petit.cli.load.result import Step
 from petit.cli.load.step import Bench, run_step
 
-_WARM_UP_S: Final = 1.0
 _FIRST: Final = 100.0
 """Messages per second at which a search begins."""
 _GROWTH: Final = 1.6
 _HALVINGS: Final = 3
 _SEARCH_S: Final = 5.0
+SEARCH: Final = "search"
+"""What the steps of a search for the greatest rate are called."""
 WARM_UP: Final = "warm-up"
 """What a step is called that only its violations count of."""
 
@@ -22,7 +23,7 @@ async def fanout(on: Bench, *, rates: tuple[float, ...]) -> list[Step]:
     Raises:
         NoProcess: a server process ended meanwhile.
     """
-    steps = [await run_step(on, what=WARM_UP, rate=rates[0] or _FIRST, seconds=_WARM_UP_S)]
+    steps = [await run_step(on, what=WARM_UP, rate=rates[0] or _FIRST, seconds=on.plan.warm_up)]
     for rate in rates:
         if rate == MAX:
             steps += await _search(on)
@@ -42,7 +43,7 @@ async def _search(on: Bench) -> list[Step]:
     tried: list[Step] = []
     good, bad, rate = 0.0, 0.0, _FIRST
     for _ in range(64):
-        step = await run_step(on, what="search", rate=rate, seconds=seconds)
+        step = await run_step(on, what=SEARCH, rate=rate, seconds=seconds)
         tried.append(step)
         if step.violations:
             break

@@ -12,13 +12,12 @@ from petit.cli.load.result import Idle
 from petit.cli.load.scene import Scene
 from petit.cli.load.stamp import Stamp
 
-_EVERY_S: Final = 1.0
 _STILL: Final = 0.002
 """Memory counts as settled when it moves by less than this share …"""
-_STILL_S: Final = 5
-"""… during so many seconds …"""
-_PATIENCE_S: Final = 60
-"""… or when so many have passed."""
+_STILL_LOOKS: Final = 5
+"""… from one look to the next, so many times …"""
+_LOOKS: Final = 60
+"""… or after so many looks."""
 
 
 async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: Progress) -> Idle:
@@ -27,12 +26,12 @@ async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: 
     Raises:
         NoProcess: a server process ended meanwhile.
     """
-    before = await settled(scene.processes, progress=progress)
+    before = await settled(scene.processes, every=plan.warm_up, progress=progress)
     cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
     async with progress.every_second(lambda: f"{scene.name}: {crew.live:,} of {len(scene.seats):,} streams open"):
         refused = await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
     connected, connect_cpu = time.monotonic() - begun, sum(cpu_seconds(scene.processes).values()) - cpu
-    after = await settled(scene.processes, progress=progress)
+    after = await settled(scene.processes, every=plan.warm_up, progress=progress)
     cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
     await asyncio.sleep(plan.seconds)
     used = (sum(cpu_seconds(scene.processes).values()) - cpu) / (time.monotonic() - begun)
@@ -52,18 +51,18 @@ async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: 
     )
 
 
-async def settled(processes: tuple[Process, ...], *, progress: Progress) -> dict[str, int]:
-    """Return the memory of each process in bytes once it has stopped moving, or after a minute.
+async def settled(processes: tuple[Process, ...], *, every: float, progress: Progress) -> dict[str, int]:
+    """Return the memory of each process in bytes once it has stopped moving, looking at it every so many seconds.
 
     Raises:
         NoProcess: one has ended.
     """
     seen = [pss_bytes(processes)]
-    for _ in range(_PATIENCE_S):
-        await asyncio.sleep(_EVERY_S)
+    for _ in range(_LOOKS):
+        await asyncio.sleep(every)
         seen.append(pss_bytes(processes))
-        totals = [sum(found.values()) for found in seen[-_STILL_S - 1 :]]
+        totals = [sum(found.values()) for found in seen[-_STILL_LOOKS - 1 :]]
         progress.note(f"memory of the server {totals[-1] / 2**20:,.1f} MiB")
-        if len(totals) > _STILL_S and max(totals) - min(totals) <= _STILL * totals[-1]:
+        if len(totals) > _STILL_LOOKS and max(totals) - min(totals) <= _STILL * totals[-1]:
             break
     return seen[-1]

@@ -1,5 +1,6 @@
 """What a run is asked to do: the options of `petit load`, as one value."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,6 +92,8 @@ class Plan:
     """Growth: at how many stored messages to measure, ascending."""
     outage: float
     """Storm: seconds between the cut and the return."""
+    warm_up: float
+    """Seconds of rest before the first step, and of sending that is not scored."""
     grace: float
     """Seconds that answers and deliveries may be late before they count as missing."""
 
@@ -101,7 +104,11 @@ def parse_rates(text: str) -> tuple[float, ...]:
     Raises:
         ValueError: a rate is neither a positive number nor `max`.
     """
-    rates = tuple(MAX if part.strip() == "max" else float(part) for part in text.split(","))
-    if any(rate < 0 or (rate == MAX and "max" not in text) for rate in rates):
-        raise ValueError(f"rates {text!r} are not positive")
-    return rates
+    return tuple(MAX if part.strip() == "max" else _rate(part) for part in text.split(","))
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate {text!r} is not a positive number")
+    return rate

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
-from petit.cli.load.fanout import WARM_UP, best
+from petit.cli.load.fanout import SEARCH, WARM_UP, best
 from petit.cli.load.latency import Quantiles
 from petit.cli.load.plot import histogram
 from petit.cli.load.result import Folding, Growth, Idle, Result, Step, Storm
@@ -33,12 +33,14 @@ def text(result: Result) -> str:
     lines = [result.command, ""]
     steps = [step for step in result.steps if step.what != WARM_UP]
     floors = {step.rate: step for step in steps if step.server == "floor"}
-    for step in steps:
-        if step.server != "floor":
-            lines += _step(step, floor=floors.get(step.rate))
-    top = best([step for step in steps if step.what == "search" and step.server != "floor"])
+    tried = [step for step in steps if step.what == SEARCH and step.server != "floor"]
+    lines += [_tried(step) for step in tried]
+    top = best(tried)
     if top is not None:
         lines += [f"greatest rate sustained: {top.rate:g}/s, {top.deliveries_per_s:,.0f} deliveries/s", ""]
+    for step in steps:
+        if step.server != "floor" and (step.what != SEARCH or step is top):
+            lines += _step(step, floor=floors.get(step.rate))
     for idle in result.idle:
         lines += _idle(idle)
     if result.folding is not None:
@@ -50,6 +52,13 @@ def text(result: Result) -> str:
     if result.violations:
         lines += [f"NO SCORE: {len(result.violations)} violations", *(f"  {what}" for what in result.violations[:20])]
     return "\n".join(lines) + "\n"
+
+
+def _tried(step: Step) -> str:
+    return (
+        f"  {step.rate:8g}/s {step.deliveries_per_s:>12,.0f} deliveries/s, p99 {step.deliver.p99:>9.2f} ms,"
+        f" {step.cpu_s_per_million or 0:.2f} CPU-s per million{'' if step.sustained else ', not sustained'}"
+    )
 
 
 def _step(step: Step, *, floor: Step | None) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import Counter
-from typing import Final
 
 from petit.cli.load.latency import UNIT_NS, quantiles
 from petit.cli.load.ledger import Ledger
@@ -11,11 +10,6 @@ from petit.cli.load.meter import cpu_seconds, pss_bytes
 from petit.cli.load.result import Storm
 from petit.cli.load.step import Bench, run_step, settle
 from petit.cli.load.verdict import judge
-
-_CALM_S: Final = 2.0
-"""How long messages flow before the cut."""
-_AFTER_S: Final = 5.0
-"""How long they go on flowing after the return."""
 
 
 async def storm(on: Bench) -> Storm:
@@ -29,11 +23,11 @@ async def storm(on: Bench) -> Storm:
         raise RuntimeError("a storm needs listeners")
     scene, plan, crew = on.scene, on.plan, on.crew
     rate = plan.rates[0] or 1.0
-    calm = await run_step(on, what="calm", rate=rate, seconds=_CALM_S)
+    calm = await run_step(on, what="calm", rate=rate, seconds=plan.warm_up)
     ledger = Ledger.of(len(scene.chats))
     on.progress.say(f"cutting {len(scene.seats):,} clients off, {rate:g} messages/s go on")
     async with asyncio.TaskGroup() as tasks:
-        seconds = plan.outage + _AFTER_S
+        seconds = plan.outage + plan.seconds
         tasks.create_task(on.pace.open(ledger, rate=rate, seconds=seconds, grace=plan.grace))
         used = cpu_seconds(scene.processes)
         await crew.cut()

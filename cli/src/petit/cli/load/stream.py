@@ -71,7 +71,7 @@ class Device:
         return self._connection is not None and self._connection.greeted.done()
 
     async def open(self) -> None:
-        """Connect, from the cursor if there is one, and wait for `hello`; retry while that may help.
+        """Connect, from the cursor if there is one, and wait for `hello`; retry while that may help, and until `cut`.
 
         Raises:
             Refused: the server does not open the stream, and would not later either.
@@ -89,6 +89,8 @@ class Device:
             else:
                 return
             await asyncio.sleep(_RETRY_S * (0.5 + random.random()))  # noqa: S311 - jitter is no secret
+            if not self._wanted:
+                return
 
     def cut(self) -> None:
         """End the connection as if the cable were pulled; it stays cut until `open`."""
@@ -107,13 +109,17 @@ class Device:
             await asyncio.get_running_loop().create_connection(
                 lambda: connection, host=wire.address.host, port=wire.address.port
             )
+        if not self._wanted:
+            connection.abort()
+            return
         self._connection = connection
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await connection.greeted
-        finally:
-            if not connection.greeted.done() or connection.greeted.cancelled():
-                connection.abort()
+        except BaseException:
+            self._connection = None
+            connection.abort()
+            raise
         self.greeted_at = time.monotonic_ns()
 
     def scan(self, head: bytes) -> Scan:

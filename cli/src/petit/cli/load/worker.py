@@ -7,7 +7,7 @@ so that no receiver outlives its conductor.
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import assert_never
 
 import uvloop
@@ -39,26 +39,33 @@ async def serve(orders: asyncio.StreamReader, *, say: Callable[[Answer], None]) 
         ValueError: the first order is not to open streams.
     """
     async with asyncio.TaskGroup() as tasks:
+        running: set[asyncio.Task[None]] = set()
+
+        def spawn(work: Coroutine[None, None, None]) -> None:
+            task = tasks.create_task(work)
+            running.add(task)
+            task.add_done_callback(running.discard)
+
         audience: Audience | None = None
-        pulse: asyncio.Task[None] | None = None
         while line := await orders.readline():
             order = ORDER.validate_json(line)
             if isinstance(order, Close):
                 break
             if isinstance(order, Open):
-                if audience is not None:
-                    audience.cut()
-                if pulse is not None:
-                    pulse.cancel()
-                audience = Audience(order, spawn=tasks.create_task)
-                pulse = tasks.create_task(_pulse(audience, say=say))
+                _end(audience, running=running)
+                audience = Audience(order, spawn=spawn)
+                spawn(_pulse(audience, say=say))
             if audience is None:
                 raise ValueError(f"order {order.do} before any stream was opened")
             say(await _follow(order, audience=audience))
-        if pulse is not None:
-            pulse.cancel()
-        if audience is not None:
-            audience.cut()
+        _end(audience, running=running)
+
+
+def _end(audience: Audience | None, *, running: set[asyncio.Task[None]]) -> None:
+    if audience is not None:
+        audience.cut()
+    for task in running:
+        task.cancel()
 
 
 async def _follow(order: Open | Settle | Collect | Cut | Resume | Caught, *, audience: Audience) -> Answer:

@@ -4,9 +4,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from petit.cli.talk import Asked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,3 +51,188 @@ def up(
 
     terminal = Terminal(sys.stdout, sys.stderr, colours=colours_wanted(sys.stderr, environment=os.environ))
     up(Options(data=data, port=port, processes=processes, durable=durable), terminal=terminal)
+
+
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="For whom to act; by default who logged in last.", envvar="PETIT_AS"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+ChatWord = Annotated[str, typer.Argument(metavar="CHAT", help="An id, @name for the two of you, or a title.")]
+People = Annotated[list[str], typer.Argument(metavar="NAME…", help="Usernames.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+
+
+@app.command()
+def login(
+    name: Annotated[str | None, typer.Argument(help="Who logs in; without, says who is logged in.")] = None,
+    *,
+    new: Annotated[
+        str | None, typer.Option("--new", metavar="NAME", help="Make this person first, at the development issuer.")
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(help="Asked for if needed; on this machine it is the name.", envvar="PETIT_PASSWORD"),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Another server, as https://chat.example.org.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Its issuer, as https://sso.example.org/realms/petit.")] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Log in; the log-in is kept for other commands until it ends."""
+    from petit.cli import enter, session
+
+    if name is not None and new is not None and name != new:
+        raise typer.BadParameter("name one person: either NAME or --new NAME")
+    who = session.Who(data=data, name=name or new)
+    if who.name is None:
+        session.run(enter.who_is_in(who, json=json))
+        return
+    entry = enter.Entry(name=who.name, password=password, new=new is not None, url=url, issuer=issuer)
+    session.run(enter.login(who, entry, json=json))
+
+
+@app.command()
+def logout(
+    name: Annotated[str | None, typer.Argument(help="Who logs out; by default who logged in last.")] = None,
+    *,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Log out, here and at the issuer."""
+    from petit.cli import enter, session
+
+    session.run(enter.logout(session.Who(data=data, name=name)))
+
+
+@app.command()
+def send(
+    chat: ChatWord,
+    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
+    *,
+    id: Annotated[
+        str | None, typer.Option(help="The message's UUIDv7; sending twice with the same one is one message.")
+    ] = None,
+    as_: As = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Send a message; when this ends well, it is stored."""
+    from petit.cli import session, talk
+
+    words = sys.stdin.read() if text == "-" else text
+    session.run(talk.send(_asked(as_, data, json=json), chat=chat, text=words, id=id))
+
+
+@app.command()
+def tail(  # noqa: PLR0913 - one parameter is one option of the command
+    chat: Annotated[str | None, typer.Argument(help="An id, @name, or a title; by default all your chats.")] = None,
+    *,
+    cursor: Annotated[str | None, typer.Option(help="Resume from here; by default, from now on.")] = None,
+    since_start: Annotated[bool, typer.Option("--since-start", help="Everything from the beginning.")] = False,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after so many lines.")] = None,
+    transport: Annotated[Literal["sse", "ws"], typer.Option(help="What the stream goes over.")] = "sse",
+    as_: As = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Print what happens in your chats, as it happens; whatever breaks, it resumes by itself."""
+    from petit.cli import follow, session
+
+    if cursor is not None and since_start:
+        raise typer.BadParameter("either --cursor or --since-start")
+    begin = follow.From(chat=chat, cursor=cursor, since_start=since_start, count=count, transport=transport)
+    session.run(follow.tail(_asked(as_, data, json=json), begin))
+
+
+@app.command()
+def chats(*, limit: Limit = 50, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """List your chats, latest activity first, with what is unread."""
+    from petit.cli import session, talk
+
+    session.run(talk.chats(_asked(as_, data, json=json), limit=limit))
+
+
+@app.command()
+def history(
+    chat: ChatWord, *, limit: Limit = 50, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False
+) -> None:
+    """Print the newest messages of a chat, oldest first."""
+    from petit.cli import session, talk
+
+    session.run(talk.history(_asked(as_, data, json=json), chat=chat, limit=limit))
+
+
+@app.command()
+def rooms(
+    prefix: Annotated[str, typer.Argument(help="How the title begins.")] = "",
+    *,
+    limit: Limit = 50,
+    as_: As = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """List the rooms that anyone may join, by title."""
+    from petit.cli import session, talk
+
+    session.run(talk.rooms(_asked(as_, data, json=json), prefix=prefix, limit=limit))
+
+
+@app.command()
+def create(
+    kind: Annotated[Literal["group", "room"], typer.Argument(help="Rooms are listed, and anyone may join.")],
+    title: Annotated[str, typer.Argument(help="What it is called.")],
+    people: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Its first members beside you.")] = None,
+    *,
+    as_: As = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Create a group or a room. For two people no chat has to be made: send to @name."""
+    from petit.cli import session, talk
+
+    session.run(talk.create(_asked(as_, data, json=json), kind=kind, title=title, people=people or []))
+
+
+@app.command()
+def join(
+    room: Annotated[str, typer.Argument(help="A room's title or id.")],
+    *,
+    as_: As = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Join a room and print its last messages."""
+    from petit.cli import session, talk
+
+    session.run(talk.join(_asked(as_, data, json=json), room=room))
+
+
+@app.command()
+def leave(chat: ChatWord, *, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """Leave a group or a room."""
+    from petit.cli import session, talk
+
+    session.run(talk.leave(_asked(as_, data, json=json), chat=chat))
+
+
+@app.command()
+def invite(chat: ChatWord, people: People, *, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """Make people members of a group or a room."""
+    from petit.cli import session, talk
+
+    session.run(talk.invite(_asked(as_, data, json=json), chat=chat, people=people))
+
+
+@app.command()
+def members(chat: ChatWord, *, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """List the members of a chat, longest-standing first."""
+    from petit.cli import session, talk
+
+    session.run(talk.members(_asked(as_, data, json=json), chat=chat))
+
+
+def _asked(name: str | None, data: Path, *, json: bool) -> "Asked":
+    from petit.cli.session import Who
+    from petit.cli.talk import Asked
+
+    return Asked(who=Who(data=data, name=name), json=json)

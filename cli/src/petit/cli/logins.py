@@ -60,7 +60,7 @@ class Logins:
             name = (self.folder / _CURRENT).read_text().strip()
         except OSError:
             return None
-        return name if self._path(name).exists() else None
+        return name if name in self.names() else None
 
     def read(self, name: str) -> Login:
         """Return a person's log-in.
@@ -101,20 +101,34 @@ class Logins:
         """Return for whom a command acts: who is named, or else who logged in last.
 
         Raises:
-            Trouble: nobody is logged in.
+            Trouble: nobody is logged in, or it is not clear who is meant.
         """
-        chosen = name or self.current() or next(iter(self.names()), None)
-        if chosen is None:
-            raise Trouble("nobody is logged in: ./petit login ada")
-        return chosen
+        chosen = name or self.current()
+        if chosen is not None:
+            return chosen
+        match self.names():
+            case []:
+                raise Trouble("nobody is logged in: ./petit login ada")
+            case [only]:
+                return only
+            case names:
+                raise Trouble(f"say for whom, with --as: {', '.join(names)} are logged in")
 
     def lock_path(self, name: str) -> Path:
         """Return the file whose lock is held while a token is renewed."""
         return self._path(name).with_suffix(".lock")
 
-    def _path(self, name: str) -> Path:
+    def check(self, name: str) -> None:
+        """Make sure that a name is one.
+
+        Raises:
+            Trouble: it is not.
+        """
         if not _NAME.fullmatch(name):
             raise Trouble(f"{name!r} is not a name: 1 to 64 letters, digits and . _ @ + -")
+
+    def _path(self, name: str) -> Path:
+        self.check(name)
         return self.folder / f"{name}.json"
 
 

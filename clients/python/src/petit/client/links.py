@@ -1,31 +1,24 @@
-"""One connection that carries a stream, over SSE or over a WebSocket: opened, read to its end, closed.
+"""One connection that carries a stream: opened, read to its end, closed. Over SSE here, over WebSocket in `sockets`.
 
 What goes wrong is one of three things: a refusal (`ApiProblem`), a connection that ended (`Dropped`), or
 silence, which is for the caller to time.
 """
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
-from urllib.parse import urlencode
 
 import httpx2
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.typing import Subprotocol
 
 from petit.client import sse
 from petit.client.calls import Call, Caller, problem_of
 from petit.client.errors import ClientError
-from petit.client.frames import Frame, FrameError, from_event, from_socket
+from petit.client.frames import Frame, FrameError, from_event
 from petit.contracts.resources import Hello
 
 OPEN_TIMEOUT_S: Final = 10.0
-SUBPROTOCOL: Final = "petit.v1"
 _BAD: Final = 400
-_FRAME_BYTES: Final = 16 * 1024 * 1024
 
 
 class Dropped(ClientError):
@@ -99,47 +92,6 @@ class SseLink:
         await self._caller.call(Call(method="POST", path=path, body={"token": token}))
 
 
-class SocketLink:
-    """See `Link`."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-
-    async def frames(self) -> AsyncGenerator[Frame, None]:
-        """See `Link.frames`.
-
-        Raises:
-            Dropped: the connection ended, or carries something else.
-        """
-        try:
-            async for text in self._socket:
-                yield from_socket(text)
-        except FrameError as error:
-            raise Dropped(str(error)) from error
-        except ConnectionClosed as error:
-            raise Dropped(f"the socket closed: {error}", code=error.rcvd.code if error.rcvd else None) from error
-        raise Dropped("the socket closed", code=self._socket.close_code)
-
-    async def renew(self, hello: Hello, *, token: str) -> None:
-        """See `Link.renew`.
-
-        Raises:
-            Dropped: the connection ended meanwhile.
-        """
-        await self.write({"do": "auth", "token": token})
-
-    async def write(self, frame: dict[str, object]) -> None:
-        """Send one frame.
-
-        Raises:
-            Dropped: the connection ended meanwhile.
-        """
-        try:
-            await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
-        except ConnectionClosed as error:
-            raise Dropped(f"the socket closed: {error}") from error
-
-
 @asynccontextmanager
 async def open_sse(http: httpx2.AsyncClient, *, opening: Opening, caller: Caller) -> AsyncIterator[Link]:
     """Open a stream over SSE.
@@ -166,35 +118,3 @@ async def open_sse(http: httpx2.AsyncClient, *, opening: Opening, caller: Caller
         yield SseLink(response, caller=caller)
     finally:
         await response.aclose()
-
-
-@asynccontextmanager
-async def open_socket(base_url: str, *, opening: Opening) -> AsyncIterator[Link]:
-    """Open a stream over a WebSocket.
-
-    Raises:
-        ApiProblem: the server refuses.
-        Dropped: no connection.
-    """
-    url = f"ws{base_url.removeprefix('http')}/v1/ws?{urlencode(opening.query())}"
-    try:
-        socket = await connect(
-            url,
-            additional_headers=opening.headers(),
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            compression=None,
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=1,
-            ping_interval=None,  # the stream has its own heartbeat
-            max_size=_FRAME_BYTES,
-        )
-    except InvalidStatus as error:
-        answer = error.response
-        refusal = problem_of(answer.status_code, content=bytes(answer.body), headers=answer.headers)
-        raise refusal from None
-    except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise Dropped(f"no socket: {error!r}") from error
-    try:
-        yield SocketLink(socket)
-    finally:
-        await socket.close()

@@ -24,7 +24,7 @@ from petit.client.errors import (
 )
 from petit.client.frames import Frame, Reply
 from petit.client.gaps import messages_of
-from petit.client.links import Dropped, Link, Opening, open_socket, open_sse
+from petit.client.links import Dropped, Link, Opening, open_sse
 from petit.contracts.ids import ChatId, Offset
 from petit.contracts.problems import Code, Refused
 from petit.contracts.resources import Bye, Expiring, Gap, Hello, SignalFrame
@@ -170,6 +170,8 @@ class Stream:
     def _open(self, token: str) -> AbstractAsyncContextManager[Link]:
         opening = Opening(token=token, cursor=self.cursor, payload=self._payload)
         if self._transport == "ws":
+            from petit.client.sockets import open_socket  # noqa: PLC0415 - see there
+
             return open_socket(self._client.base_url, opening=opening)
         return open_sse(self._client.http, opening=opening, caller=self._client.caller)
 

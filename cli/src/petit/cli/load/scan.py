@@ -11,7 +11,6 @@ from typing import Final, Protocol
 from petit.cli.load.audit import Listener, Witness
 from petit.cli.load.frames import CLOSE, PING, TEXT, BrokenFraming, Dechunk, pong, walk
 
-_CRLF: Final = 2
 _OFFSET: Final = re.compile(rb'"offset":([0-9]+)')
 _HEAD: Final = 120
 """Bytes of a WebSocket frame's payload within which its id stands."""
@@ -75,14 +74,15 @@ class SseScan:
         if self._rest:
             data = self._rest + data
         end = data.rfind(b"\n\n") + 2
-        if end < _CRLF:
+        if end < len(b"\n\n"):
             self._rest = data
             return b""
-        if len(data) - end > _CRLF:
-            self._rest = data[end:]
+        rest = data[end:]
+        if rest and rest != b"\r\n":  # what ends a chunk is in no frame
+            self._rest = rest
             data = data[:end]
         else:
-            self._rest = b""  # at most the CRLF that ends a chunk
+            self._rest = b""
         self._reader.read(data, now=now)
         at = data.rfind(b"id: ")
         if at >= 0:

@@ -1,7 +1,9 @@
 """A whole gateway over ports in memory, and people who speak to it by HTTP."""
 
+import asyncio
+import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +95,18 @@ async def opened(**more: Any) -> AsyncIterator[Edge]:  # noqa: ANN401 - as `edge
         yield one
     for client in one.clients:
         await client.aclose()
+
+
+async def eventually(condition: Callable[[], object], *, within: float = 5.0) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        AssertionError: it does not, within so many seconds.
+    """
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
+        await asyncio.sleep(0.005)
 
 
 def problem(response: httpx2.Response) -> Mapping[str, Any]:

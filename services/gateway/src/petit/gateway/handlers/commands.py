@@ -27,6 +27,7 @@ from petit.contracts.signals import (
     RoleData,
 )
 from petit.gateway.domain.bodies import UpdateBody
+from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.people import People
 from petit.gateway.handlers.standing import no_such_chat
 from petit.gateway.ports import Chats, Clock, Feed, Found, Mirror
@@ -112,9 +113,11 @@ class Commands:
         """Change a chat's title or description.
 
         Raises:
-            Refused: not a member, a dm, or a role is required.
+            Refused: not a member, a dm, a role is required, or there is nothing to change.
             Unavailable: it is not known what became of it.
         """
+        if not body.model_fields_set:
+            raise wrong("", "nothing to change: give a title or an about")
         data = ChatUpdatedData(**{name: getattr(body, name) for name in sorted(body.model_fields_set)})
         offset = await self._hold(ChatUpdated(**self._envelope(chat, user), data=data), about=user)
         found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=offset))

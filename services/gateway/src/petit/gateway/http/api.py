@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from petit.contracts.problems import Code, Refused
@@ -15,13 +16,13 @@ from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.reads import Reads
 from petit.gateway.handlers.sending import Sending
 from petit.gateway.http.chats import add_chats
-from petit.gateway.http.exchange import Door
+from petit.gateway.http.exchange import Door, exchange_of
 from petit.gateway.http.health import Check, add_health
 from petit.gateway.http.markers import add_markers
 from petit.gateway.http.members import add_members
 from petit.gateway.http.messages import add_messages
 from petit.gateway.http.people import add_people
-from petit.gateway.http.problems import problem_response
+from petit.gateway.http.problems import internal, problem_response
 from petit.gateway.http.route import edge_route, refused_by_fastapi
 from petit.gateway.http.send import chat_in
 from petit.gateway.http.tickets import add_tickets
@@ -29,6 +30,8 @@ from petit.gateway.ports import Clock, Feed, Tickets
 
 _NOT_FOUND = 404
 _METHOD_REFUSED = 405
+_NOBODY_READS = 499
+"""For the log of a proxy at most (nginx's number): the client is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,14 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def not_valid(_: Request, error: RequestValidationError) -> Response:
         return problem_response(refused_by_fastapi(error))
+
+    @app.exception_handler(Exception)
+    async def crashed(request: Request, _: Exception) -> Response:
+        return problem_response(internal(exchange_of(request.scope).request_id))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=_NOBODY_READS)
 
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:

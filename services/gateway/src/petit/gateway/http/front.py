@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from petit.contracts.problems import Code, Refused
 from petit.gateway.http.api import methods_of
 from petit.gateway.http.exchange import KEY, Exchange, Reply, request_ids
-from petit.gateway.http.problems import Headers, problem_body, problem_headers
+from petit.gateway.http.problems import Headers, internal, problem_body, problem_headers
 from petit.gateway.http.send import SendRoute, chat_in
 from petit.gateway.ports import Limits
 
@@ -70,16 +70,13 @@ class Front:
             return None
         except Exception:
             _LOGGER.exception("send.crashed", request_id=exchange.request_id.decode())
-            return _internal(exchange)
+            return _refusal(internal(exchange.request_id))
 
     async def _pass_on(self, exchange: Exchange, *, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
         body_wanted = scope["method"] != "HEAD"
 
         async def decorated(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message["headers"], *exchange.carried(), *self._cors(exchange)]
             elif not body_wanted:
                 message = {**message, "body": b""}
@@ -90,19 +87,16 @@ class Front:
             inner["method"] = "GET"
         try:
             await self._app(inner, receive, decorated)
-        except ClientDisconnect:
-            return
-        except Exception:
+        except Exception:  # it was answered by then; see `http.api`
             _LOGGER.exception("request.crashed", request_id=exchange.request_id.decode(), path=scope["path"])
-            if not started:
-                await self._write(exchange, send, _internal(exchange))
 
     async def _write(self, exchange: Exchange, send: Send, reply: Reply | None) -> None:
         if reply is None:
             return
         status, headers, body = reply
-        length = (b"content-length", b"%d" % len(body))
-        headers = [*headers, length, *exchange.carried(), *self._cors(exchange)]
+        headers = [*headers, *exchange.carried(), *self._cors(exchange)]
+        if status != _NO_CONTENT:  # which must not say (RFC 9110, 8.6)
+            headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -136,9 +130,3 @@ class Front:
 
 def _refusal(refused: Refused) -> Reply:
     return Reply(refused.status, problem_headers(refused), problem_body(refused))
-
-
-def _internal(exchange: Exchange) -> Reply:
-    return _refusal(
-        Refused(Code.INTERNAL, f"request {exchange.request_id.decode()} failed; the operator's log has why")
-    )

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from petit.contracts.problems import Refused
+from petit.contracts.problems import Code, Refused
 from petit.kit.auth import challenge
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -34,3 +34,8 @@ def problem_response(refused: Refused) -> Response:
     response = Response(problem_body(refused), status_code=refused.status)
     response.raw_headers += problem_headers(refused)
     return response
+
+
+def internal(request_id: bytes) -> Refused:
+    """Return the answer to a request that met a bug: nothing but where to find it."""
+    return Refused(Code.INTERNAL, f"request {request_id.decode()} failed; the operator's log has why")

@@ -1,6 +1,7 @@
 """Whole runs of `petit load` against the fake: what it counts, and what it refuses to score."""
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -178,23 +179,36 @@ def test_the_command_exits_with_1_where_something_was_lost(beside: Fake, tmp_pat
     app.command()(load)
     url = f"http://127.0.0.1:{beside.port}"
     small = ["--rooms", "1", "--members", "3", "--rate", "50", "--size", "60"]
-    options = [*small, "--seconds", "0.3", "--warm-up", "0.2", "--grace", "0.5", "--no-floor"]
+    options = [
+        *small,
+        "--data",
+        str(tmp_path / "none"),
+        "--seconds",
+        "0.3",
+        "--warm-up",
+        "0.2",
+        "--grace",
+        "0.5",
+        "--no-floor",
+    ]
 
-    faulty = CliRunner().invoke(app, ["--url", url, *options, "--json", str(tmp_path / "result.json")])
+    faulty = CliRunner().invoke(app, ["--url", url, *options, "--out", str(tmp_path / "result.json")])
     beside.fault = Fault.NONE
     clean = CliRunner().invoke(app, ["--url", url, *options])
+    as_json = CliRunner().invoke(app, ["--url", url, *options, "--json"])
 
     assert faulty.exit_code == 1, faulty.output
     assert '"violations": [\n' in (tmp_path / "result.json").read_text()
     assert clean.exit_code == 0, clean.output
     assert "p99.9" in clean.output
+    assert json.loads(as_json.stdout)["violations"] == []
 
 
-def test_the_command_exits_with_3_where_nobody_listens() -> None:
+def test_the_command_exits_with_3_where_nobody_listens(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(load)
 
-    result = CliRunner().invoke(app, ["--url", "http://127.0.0.1:9"])
+    result = CliRunner().invoke(app, ["--url", "http://127.0.0.1:9", "--data", str(tmp_path / "none")])
 
     assert result.exit_code == 3
     assert "petit load: " in result.output

@@ -4,33 +4,32 @@ Exit codes: 0 with figures, 1 where a delivery was lost, doubled or out of order
 2 for options that make no sense, 3 where the run could not take place.
 """
 
+# ruff: noqa: PLC0415 - what a command does is imported when it runs, so that help and completion are quick
 import asyncio
+import json as json_text
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-import uvloop
 
-from petit.cli.load.api import ApiRefused
-from petit.cli.load.conduct import conduct
-from petit.cli.load.crew import CrewLost
-from petit.cli.load.meter import NoProcess
-from petit.cli.load.people import NoPeople
 from petit.cli.load.plan import Address, Mode, Plan, SendBy, Transport, parse_rates
-from petit.cli.load.progress import Progress
-from petit.cli.load.report import dump, text
-from petit.cli.load.result import Result
 from petit.cli.load.stamp import MIN_SIZE
 
-NO_SCORE = 1
-NO_RUN = 3
+if TYPE_CHECKING:
+    from petit.cli.load.result import Result
+
+NO_SCORE: Final = 1
+NO_RUN: Final = 3
+_URL: Final = "http://127.0.0.1:8080"
 
 
 def load(  # noqa: PLR0913 - one parameter is one option of the command
     *,
-    url: Annotated[str, typer.Option(help="Base URL of the server.")] = "http://127.0.0.1:8080",
+    url: Annotated[
+        str | None, typer.Option(help=f"Base URL; by default where --data runs, or {_URL}.", show_default=False)
+    ] = None,
     mode: Annotated[Mode, typer.Option(help="Which scenario to run.")] = Mode.FANOUT,
     rooms: Annotated[int, typer.Option(min=1, help="Rooms.")] = 20,
     members: Annotated[int, typer.Option(min=1, help="People in each room; all of them listen.")] = 50,
@@ -46,7 +45,12 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     workers: Annotated[int, typer.Option(min=1, help="Receiver processes.")] = 1,
     floor: Annotated[bool, typer.Option(help="Measure a bare asyncio hub too, and print ratios.")] = True,
     data: Annotated[
-        Path | None, typer.Option(help="Data folder of `petit up`: to find its processes and to make people.")
+        Path,
+        typer.Option(
+            help="Folder of the installation, to find its processes and to make people.",
+            envvar="PETIT_DATA",
+            file_okay=False,
+        ),
     ] = Path(".petit"),
     pids: Annotated[str, typer.Option(help="The server's processes as name=pid,…, instead of --data's.")] = "",
     sizes: Annotated[str, typer.Option(help="growth: stored messages at which to measure.")] = "10000,100000",
@@ -55,15 +59,18 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     grace: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a delivery may be late before it counts as lost.")
     ] = 30.0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the result there as JSON; - for standard output, without text.")
-    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write JSON there as well.", dir_okay=False)] = None,
 ) -> None:
-    """Measure a running server under open-loop load: throughput, latency, CPU and memory, every delivery checked."""
+    """Measure a running server under open-loop load: throughput, latency, CPU and memory, every delivery checked.
+
+    Latency counts from when a message was due, whatever the server does. Progress goes to standard error.
+    Exits with 1, and without a score, if a delivery was lost, doubled or out of order.
+    """
     try:
         plan = Plan(
             mode=mode,
-            address=Address.parse(url),
+            address=Address.parse(url or _running(data) or _URL),
             rooms=rooms,
             members=members,
             rates=parse_rates(rate),
@@ -75,7 +82,7 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
             inflight=inflight,
             workers=workers,
             floor=floor,
-            data=data if data is not None and data.exists() else None,
+            data=data if data.exists() else None,
             pids=pids,
             sizes=tuple(sorted(int(part) for part in sizes.split(","))),
             outage=outage,
@@ -85,14 +92,33 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     result = _conduct(plan)
-    if json_file is not None and str(json_file) != "-":
-        json_file.write_bytes(dump(result))
-    typer.echo(dump(result) if str(json_file) == "-" else text(result), nl=False)
+    from petit.cli.load.report import dump, text
+
+    if out is not None:
+        out.write_bytes(dump(result))
+    typer.echo(dump(result) if json else text(result), nl=False)
     if result.violations:
         raise typer.Exit(NO_SCORE)
 
 
-def _conduct(plan: Plan) -> Result:
+def _running(data: Path) -> str | None:
+    """Return the base URL that `petit up` wrote down, if it runs there."""
+    try:
+        return str(json_text.loads((data / "run.json").read_bytes())["url"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _conduct(plan: Plan) -> "Result":
+    import uvloop
+
+    from petit.cli.load.api import ApiRefused
+    from petit.cli.load.conduct import conduct
+    from petit.cli.load.crew import CrewLost
+    from petit.cli.load.meter import NoProcess
+    from petit.cli.load.people import NoPeople
+    from petit.cli.load.progress import Progress
+
     command = shlex.join(["petit", *sys.argv[1:]])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

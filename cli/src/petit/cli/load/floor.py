@@ -11,6 +11,7 @@ product's figures are given as ratios to it.
 import asyncio
 import itertools
 import json
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -204,6 +205,7 @@ async def _main() -> None:
 
 def main() -> None:
     """Run the hub until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor, who ends this process in order
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main())
 

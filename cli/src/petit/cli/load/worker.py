@@ -6,6 +6,7 @@ so that no receiver outlives its conductor.
 
 import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import assert_never
@@ -109,6 +110,7 @@ async def _main() -> None:
 
 def main() -> None:
     """Run one receiver process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor, who ends this process in order
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main())
 

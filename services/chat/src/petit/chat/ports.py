@@ -69,6 +69,14 @@ class Repository(Protocol):
         """Say which making of the log the rows belong to from here on."""
         ...
 
+    async def digest(self) -> str:
+        """Return what two read models of the same log share, however it was folded: 64 hex digits.
+
+        It covers every derived row; not what is no function of the log alone: checkpoints, the epoch, delivered
+        markers, and which announcements were seen. Reads everything: for proofs, not for service.
+        """
+        ...
+
     # ── for the fold ────────────────────────────────────────────────────────────────────────────────
 
     async def epoch(self) -> Epoch | None:

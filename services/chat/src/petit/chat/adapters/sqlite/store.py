@@ -94,6 +94,10 @@ class SqliteStore:
         """See `Repository.set_epoch`."""
         await self._write(lambda db: files.set_epoch(db, epoch))
 
+    async def digest(self) -> str:
+        """See `Repository.digest`."""
+        return await asyncio.to_thread(files.digest, self._path)
+
     async def epoch(self) -> Epoch | None:
         """See `Repository.epoch`."""
         return await self._read(queries.epoch)

@@ -19,7 +19,7 @@ from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.problems import Unavailable
 from petit.contracts.rpc import Seed, SeedAsk
 from petit.contracts.rules import ChatState, Member, Verdict
-from petit.contracts.signals import Signal, UndecodableError, decode
+from petit.contracts.signals import Signal, decode_of_chat
 from petit.contracts.subjects import StoredUnder, chat_owner, parse, partition
 from petit.kit.connection import Connection
 from petit.kit.log import Entry
@@ -248,9 +248,8 @@ def _members(seed: Seed) -> dict[UserId, Member]:
 
 def _apply(state: ChatState, entry: Entry) -> tuple[Signal | None, Verdict]:
     offset = Offset(entry.offset)
-    try:
-        signal = decode(entry.payload)
-    except UndecodableError:
+    signal = decode_of_chat(entry.payload, chat=state.chat)
+    if signal is None:
         return None, rules.malformed(state, offset=offset)
     return signal, rules.apply(state, signal, offset=offset)
 

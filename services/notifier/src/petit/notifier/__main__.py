@@ -1,0 +1,47 @@
+"""A notifier as a process of its own: `python -m petit.notifier`, set up by the environment."""
+
+import asyncio
+
+from petit.kit.auth import Policy, verifying
+from petit.kit.clock import SystemClock
+from petit.kit.connection import connect
+from petit.kit.feed import Feed
+from petit.kit.log import Entry
+from petit.kit.mirror import Mirror, RpcSeeds
+from petit.kit.serving import run, serve
+from petit.notifier.app import Options, notifier
+from petit.notifier.settings import Settings
+
+
+async def main(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ExceptionGroup: the feed ended: the log is lost or behind.
+        Outage: NATS cannot be reached.
+    """
+    clock = SystemClock()
+    policy = Policy(issuer=settings.issuer, clients=settings.clients)
+    async with (
+        await connect(settings.nats_url, name="notifier", token=settings.nats_token.get_secret_value()) as nc,
+        verifying(policy, clock=clock) as verifier,
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        def deliver(entry: Entry) -> None:
+            edge.on_entry(entry)
+
+        feed = Feed(nc, deliver=deliver, after=None, name="notifier")
+        mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
+        options = Options(origins=settings.origins, ring_bytes=settings.ring_bytes)
+        edge = notifier(nc, feed=feed, mirror=mirror, tokens=verifier, clock=clock, options=options)
+        reading = tasks.create_task(feed.run(), name="feed")
+        await feed.started()
+        async with edge.running():
+            await serve(edge.asgi, host=settings.host, port=settings.port, drain=edge.drain)
+        reading.cancel()
+        await mirror.close()
+
+
+if __name__ == "__main__":
+    run(main(Settings()))

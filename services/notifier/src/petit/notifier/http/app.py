@@ -1,0 +1,163 @@
+"""The ASGI application of the live edge."""
+
+import itertools
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from petit.contracts.ids import Epoch, UserId
+from petit.contracts.problems import Code, Refused
+from petit.kit.auth import bearer
+from petit.kit.serving import TAKEOVER
+from petit.notifier.domain.frames import Format
+from petit.notifier.http.answers import Headers, Reply, ok, refusal, send_reply
+from petit.notifier.http.handshake import sse_head, websocket_head
+from petit.notifier.http.requests import body_of, cookie_of, cursor_of, headers_of, invalid, may_open, query_of
+from petit.notifier.ports import Door, Log, Opening, Renewals, Tickets, Tokens
+
+STREAM: Final = "/v1/stream"
+WEBSOCKET: Final = "/v1/ws"
+CURSOR: Final = "/v1/cursor"
+_RENEWAL: Final = re.compile(r"^/v1/streams/([^/]+)/token$")
+_OPENED_BY: Final = frozenset({"cursor", "payload", "ticket"})
+_PAYLOADS: Final = ("full", "thin")
+_EXPOSED: Final = b"petit-request-id"
+_ASKABLE: Final = b"authorization, content-type, last-event-id, traceparent"
+
+_log = structlog.get_logger(__name__)
+
+
+def claims(path: str) -> bool:
+    """Say whether a path is served here, and not by the gateway."""
+    return path in {STREAM, WEBSOCKET, CURSOR} or _RENEWAL.match(path) is not None
+
+
+class Front:
+    """Serves the routes that `claims` names; everything else is 404.
+
+    Args:
+        origins: Origins whose pages may open streams and read answers, beside the one that the request went to.
+    """
+
+    def __init__(
+        self, log: Log, *, tokens: Tokens, tickets: Tickets, renewals: Renewals, door: Door, origins: frozenset[str]
+    ) -> None:
+        self._log = log
+        self._tokens = tokens
+        self._tickets = tickets
+        self._renewals = renewals
+        self._door = door
+        self._origins = origins
+        self._word = secrets.token_hex(6)
+        self._count = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or take its connection over."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the notifier serves http, not {scope['type']}")
+        headers = headers_of(scope)
+        request_id = f"{self._word}-{next(self._count):x}"
+        also: Headers = [(b"petit-request-id", request_id.encode()), *self._cors(headers)]
+        try:
+            reply = await self._answer(scope, receive, headers=headers, also=also)
+        except ClientDisconnect:
+            return
+        except Refused as refused:
+            reply = refusal(refused)
+        except Exception:  # noqa: BLE001 - a bug in one request; the traceback is kept, the others go on
+            _log.exception("request.crashed", request_id=request_id, path=scope["path"])
+            reply = refusal(Refused(Code.INTERNAL, f"request {request_id} failed; the operator's log has why"))
+        if reply is not None:
+            await send_reply(reply, send, also=also, bodiless=scope["method"] == "HEAD")
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, *, headers: Mapping[bytes, bytes], also: Headers
+    ) -> Reply | None:
+        path: str = scope["path"]
+        method: str = scope["method"]
+        renewal = _RENEWAL.match(path)
+        if renewal is None and path not in {STREAM, WEBSOCKET, CURSOR}:
+            raise Refused(Code.ROUTE_NOT_FOUND, f"there is no route {path}")
+        allow = (
+            b"POST, OPTIONS" if renewal is not None else b"GET, OPTIONS" if path != CURSOR else b"GET, HEAD, OPTIONS"
+        )
+        if method == "OPTIONS":
+            asked = [(b"access-control-allow-methods", allow), (b"access-control-allow-headers", _ASKABLE)]
+            return Reply(status=204, headers=[(b"allow", allow), *asked])
+        if method.encode() not in allow.split(b", "):
+            return refusal(Refused(Code.METHOD_REFUSED, f"{path} does not know {method}"), allow=allow)
+        if renewal is not None:
+            return await self._renew(renewal[1], scope, receive, headers=headers)
+        if path == CURSOR:
+            return await self._cursor(scope, headers=headers)
+        opening = await self._opening(scope, headers=headers, also=also)
+        self._door(opening, scope["extensions"][TAKEOVER])
+        return None
+
+    async def _opening(self, scope: Scope, *, headers: Mapping[bytes, bytes], also: Headers) -> Opening:
+        if not may_open(headers, origins=self._origins):
+            raise Refused(Code.ORIGIN_REFUSED, "pages of this origin may not open streams")
+        query = query_of(scope, known=_OPENED_BY)
+        payload = query.get("payload", "full")
+        if payload not in _PAYLOADS:
+            raise invalid("?payload", f"payload is one of {', '.join(_PAYLOADS)}")
+        if scope["path"] == WEBSOCKET:
+            form = Format.WS_FULL if payload == "full" else Format.WS_THIN
+            seen = query.get("cursor")
+        else:
+            form = Format.SSE_FULL if payload == "full" else Format.SSE_THIN
+            seen = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("cursor")
+        user, session, expires_at = await self._caller(headers, ticket=query.get("ticket"))
+        cursor = None if seen is None else cursor_of(seen, epoch=Epoch(self._log.epoch))
+        head = websocket_head(scope, also=also) if form.websocket else sse_head(also)
+        return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)
+
+    async def _caller(self, headers: Mapping[bytes, bytes], *, ticket: str | None) -> tuple[UserId, str, float]:
+        authorization = headers.get(b"authorization")
+        cookie = cookie_of(headers)
+        if authorization is None and ticket is not None:
+            held = await self._tickets.redeem(ticket)
+            if held is None:
+                raise Refused(Code.TICKET_INVALID, "the ticket is used, late or not ours")
+            return held.user, held.session, held.expires_at
+        if authorization is None and cookie is not None:
+            principal = await self._tokens.verify(cookie)
+        else:
+            principal = await self._tokens.verify(bearer(authorization))
+        return principal.user, principal.session, principal.expires_at
+
+    async def _renew(self, connection: str, scope: Scope, receive: Receive, *, headers: Mapping[bytes, bytes]) -> Reply:
+        query_of(scope, known=frozenset())
+        body = await body_of(receive)
+        token = body.pop("token", None)
+        for name in body:
+            raise invalid(f"/{name}", f"there is no field {name!r} here")
+        if token is not None and not isinstance(token, str):
+            raise invalid("/token", "the token must be text")
+        new = token.encode("latin-1", "replace") if token is not None else bearer(headers.get(b"authorization"))
+        principal = await self._tokens.verify(new)
+        left = await self._renewals.renew(connection, user=principal.user, expires_at=principal.expires_at)
+        return ok({"expires_in": left})
+
+    async def _cursor(self, scope: Scope, *, headers: Mapping[bytes, bytes]) -> Reply:
+        query = query_of(scope, known=frozenset({"cursor"}))
+        await self._tokens.verify(bearer(headers.get(b"authorization")))
+        if "cursor" not in query:
+            raise invalid("?cursor", "which cursor?")
+        cursor_of(query["cursor"], epoch=Epoch(self._log.epoch))
+        return ok({"cursor": query["cursor"]})
+
+    def _cors(self, headers: Mapping[bytes, bytes]) -> Headers:
+        origin = headers.get(b"origin")
+        if origin is None or origin.decode("latin-1") not in self._origins:
+            return []
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"origin"),
+        ]

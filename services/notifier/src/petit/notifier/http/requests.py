@@ -1,0 +1,113 @@
+"""What a request says: headers, query and body, refused where they say too much."""
+
+import json
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from petit.contracts.cursor import BadCursor, Cursor
+from petit.contracts.ids import Epoch, Offset
+from petit.contracts.problems import Code, FieldError, Refused
+
+MAX_BODY: Final = 65_536
+"""Bytes of a body; more are 413."""
+COOKIE: Final = "petit_stream"
+START: Final = {"chats": "/v1/chats", "stream": "/v1/stream"}
+"""Where somebody begins whose cursor is gone."""
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by lower-case name; of a repeated one the last."""
+    return dict(scope["headers"])
+
+
+def query_of(scope: Scope, *, known: frozenset[str]) -> dict[str, str]:
+    """Return the query parameters.
+
+    Raises:
+        Refused: `request.invalid`: one is unknown, there twice, or not UTF-8.
+    """
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise invalid("?", "the query is not UTF-8") from None
+    query: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise invalid(f"?{name}", f"there is no parameter {name!r} here")
+        if name in query:
+            raise invalid(f"?{name}", f"{name!r} is there twice")
+        query[name] = value
+    return query
+
+
+async def body_of(receive: Receive) -> dict[str, object]:
+    """Return the JSON object in the body; empty where there is no body.
+
+    Raises:
+        Refused: `request.too_large`, or `request.invalid` for what is no JSON object.
+        ClientDisconnect: the client is gone.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            raise Refused(Code.REQUEST_TOO_LARGE, f"the body is larger than {MAX_BODY} bytes")
+    if not body:
+        return {}
+    try:
+        said = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise invalid("", "the body is not JSON in UTF-8") from None
+    if not isinstance(said, dict):
+        raise invalid("", "the body is not a JSON object")
+    return said
+
+
+def cookie_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the value of the stream cookie; None if there is none."""
+    cookies: SimpleCookie = SimpleCookie()
+    try:
+        cookies.load(headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return None
+    morsel = cookies.get(COOKIE)
+    return None if morsel is None else morsel.value.encode("latin-1")
+
+
+def cursor_of(text: str, *, epoch: Epoch) -> Offset:
+    """Return the offset of a cursor that a client gave back.
+
+    Raises:
+        Refused: `cursor.expired`: it is not ours, or of another making of the log.
+    """
+    try:
+        cursor = Cursor.parse(text)
+    except BadCursor:
+        cursor = None
+    if cursor is None or cursor.epoch != epoch:
+        raise Refused(Code.CURSOR_EXPIRED, "the cursor is not of this log", extra={"start": START})
+    return cursor.offset
+
+
+def may_open(headers: Mapping[bytes, bytes], *, origins: frozenset[str]) -> bool:
+    """Say whether a page of the request's origin may open streams: its own, and those on the list."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return True
+    text = origin.decode("latin-1")
+    return text in origins or urlsplit(text).netloc == headers.get(b"host", b"").decode("latin-1")
+
+
+def invalid(pointer: str, detail: str) -> Refused:
+    """Return the refusal of one part of a request."""
+    return Refused(Code.REQUEST_INVALID, detail, errors=(FieldError(pointer=pointer, detail=detail),))

@@ -1,0 +1,1 @@
+"""The connections themselves: SSE and WebSocket, on transports taken from the HTTP server."""

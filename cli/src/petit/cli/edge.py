@@ -25,6 +25,8 @@ from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror, RpcSeeds
 from petit.kit.serving import ASGI, listen, serving
 from petit.kit.tickets import Tickets
+from petit.notifier.app import Notifier, notifier
+from petit.notifier.app import Options as LiveOptions
 
 REALM: Final = "/realms/petit"
 _ADMIN: Final = "/admin/realms/petit"
@@ -58,7 +60,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
             await Tickets(nc).bootstrap()
 
             def deliver(entry: Entry) -> None:
-                mirror.on_entry(entry)
+                live.on_entry(entry)  # and the mirror: it needs what the mirror makes of it
                 front.on_entry(entry)
 
             feed = Feed(nc, deliver=deliver, after=None, name=place.name)
@@ -73,24 +75,34 @@ async def edge(place: Place) -> AsyncIterator[None]:
             )
             ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, directory=directory, clock=clock)
             front = gateway(ports, options=_options(settings))
+            live = notifier(
+                nc,
+                feed=feed,
+                mirror=mirror,
+                tokens=verifier,
+                clock=clock,
+                options=LiveOptions(origins=settings.origins),
+            )
 
             reading = tasks.create_task(feed.run(), name="feed")
             await feed.started()
-            app = by_path(issuer=log_in, page=page(), gateway=front.asgi)
-            async with front.running(nc):
+            app = by_path(live=live, issuer=log_in, page=page(), gateway=front.asgi)
+            async with front.running(nc), live.running():
                 sock = listen(HOST, port=place.port, reuse_port=True)
-                async with serving(app, sock=sock, grace_s=_GRACE_S):
+                async with serving(app, sock=sock, grace_s=_GRACE_S, drain=live.drain):
                     yield
             reading.cancel()
             await mirror.close()
 
 
-def by_path(*, issuer: ASGI, page: ASGI, gateway: ASGI) -> ASGI:
+def by_path(*, live: Notifier, issuer: ASGI, page: ASGI, gateway: ASGI) -> ASGI:
     """Return the application of one origin: each request goes to the part that its path belongs to."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path.startswith(_ISSUER_PATHS):
+        if live.claims(path):
+            await live.asgi(scope, receive, send)
+        elif path.startswith(_ISSUER_PATHS):
             await issuer(scope, receive, send)
         elif path == _PAGE:
             await page(scope, receive, send)

@@ -1,61 +1,25 @@
-"""The page at `/`: one static file in which people chat live. No build step, nothing from elsewhere.
+"""The page at `/`, on which people chat live: static files, no build step, nothing from elsewhere.
 
-Its script and style stand in the file itself; the content security policy names them by their hashes, so
-that nothing else ever runs.
+`/` shows two people side by side, `/?as=ada` one alone. Each pane is a session of its own, logged in by name and
+password; its refresh token stays in the tab's `sessionStorage`, so that a reload goes on.
+
+How a pane gets its stream:
+
+* Alone, it asks for the stream's cookie and opens an `EventSource`: the browser itself comes back after a cut and says
+  in `Last-Event-ID` where it was. Only when the server refuses (token, cursor) does the page open another one.
+* Side by side that cannot be, because a browser keeps one cookie for an origin, not for a pane: the second log-in would
+  take the first one's stream. There the page reads the stream with `fetch`, the token in a header, and does for itself
+  what an `EventSource` does.
+* Two tabs of different people share the cookie, too. `hello` says whose stream it is; a pane that finds itself on
+  somebody else's shows nothing of it and goes on with a header.
+
+Both ways end in the same frames. A frame moves the cursor, and frames are applied one after the other: a first `hello`
+reads everything afresh, at least as new as the stream's beginning; a signal that something read already reflects
+changes nothing; a `gap` is read from the newest message back, so that the page never shows a hole.
+
+A browser opens six connections to an origin over HTTP/1.1, and each tab's stream is one of them.
 """
 
-import re
-from base64 import b64encode
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
-from importlib.resources import files
-from typing import Final
+from petit.cli.page.app import page
 
-from starlette.types import Receive, Scope, Send
-
-_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
-_STYLE: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
-
-
-def page() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return an ASGI application that answers every GET and HEAD with the page."""
-    body = (files(__package__) / "index.html").read_bytes()
-    headers = [
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"content-security-policy", _policy(body)),
-        (b"cache-control", b"no-cache"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"referrer-policy", b"no-referrer"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        del receive  # a page has no use for a body
-        if scope["method"] in {"GET", "HEAD"}:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body if scope["method"] == "GET" else b""})
-        else:
-            await send({"type": "http.response.start", "status": 405, "headers": [(b"allow", b"GET, HEAD")]})
-            await send({"type": "http.response.body"})
-
-    return answer
-
-
-def _policy(body: bytes) -> bytes:
-    parts = [
-        b"default-src 'none'",
-        b"connect-src 'self'",
-        b"img-src data:",
-        b"script-src " + _hashes(_SCRIPT, body),
-        b"style-src " + _hashes(_STYLE, body),
-        b"base-uri 'none'",
-        b"form-action 'none'",
-        b"frame-ancestors 'none'",
-    ]
-    return b"; ".join(parts)
-
-
-def _hashes(pattern: re.Pattern[bytes], body: bytes) -> bytes:
-    digests = (b64encode(sha256(part).digest()) for part in pattern.findall(body))
-    return b" ".join(b"'sha256-" + digest + b"'" for digest in digests)
+__all__ = ["page"]

@@ -1,0 +1,180 @@
+/** One person's chats as a copy that signals keep true. Nothing of the document is in here. */
+
+const PAGE = 50;
+const WINDOW = 500; // messages of the open chat that are held, unless somebody pages back
+
+export class Chats {
+  #api;
+  #changed;
+  #names = new Map();
+  #offset = 0;
+
+  /** @param {(what: "list" | "names" | "messages", chat?: object) => void} changed - Told after each change. */
+  constructor(api, changed) {
+    this.#api = api;
+    this.#changed = changed;
+    this.all = new Map(); // chat id -> chat; `of` says what is in one
+  }
+
+  /** Latest activity first. */
+  list() {
+    return [...this.all.values()].sort((a, b) => b.activity - a.activity);
+  }
+
+  /** Read everything afresh, at least as new as an offset; the messages of the open chat are read again, too. */
+  async load(head, open) {
+    this.#offset = head;
+    this.all.clear();
+    // The list has the chats of the latest activity; an older one comes when something happens in it.
+    const page = await this.#api.get(`/v1/chats?limit=200&min_offset=${head}`);
+    for (const chat of page.items) this.#put(chat, page.asOf);
+    this.#changed("list");
+    if (open && (this.all.has(open) || (await this.read(open)))) await this.open(open);
+  }
+
+  /** Read one chat and return it; null, and it is forgotten, if it is not ours (any more). */
+  async read(id) {
+    const chat = await this.#api.get(`/v1/chats/${id}?min_offset=${this.#offset}`).catch(gone);
+    if (chat?.role) this.#put(chat, chat.asOf);
+    else this.all.delete(id);
+    this.#changed("list");
+    return this.all.get(id) ?? null;
+  }
+
+  #put(fresh, asOf) {
+    const known = this.all.get(fresh.id) ?? { messages: null, seen: new Map(), peer: null };
+    const activity = fresh.last?.offset ?? fresh.joined_offset;
+    const chat = Object.assign(known, fresh, { asOf, activity: Math.max(activity, known.activity ?? 0) });
+    this.all.set(chat.id, chat);
+    if (chat.kind === "dm" && !chat.peer) this.#findPeer(chat);
+  }
+
+  async #findPeer(chat) {
+    const members = await this.#api.get(`/v1/chats/${chat.id}/members`).catch(gone);
+    chat.peer = members?.items.find((member) => member.user !== this.#api.me.id)?.user;
+    this.#changed("names");
+  }
+
+  title(chat) {
+    return chat.title ?? (chat.peer ? this.name(chat.peer) : "…");
+  }
+
+  /** Return somebody's name; until it is known, a dot or three. */
+  name(user) {
+    if (!this.#names.has(user)) {
+      this.#names.set(user, "…");
+      this.#api
+        .get(`/v1/users/${encodeURIComponent(user)}`)
+        .then((person) => this.#names.set(user, person.name || person.username))
+        .catch(() => this.#names.set(user, user.slice(0, 8)))
+        .finally(() => this.#changed("names"));
+    }
+    return this.#names.get(user);
+  }
+
+  // ── messages: held for the open chat alone, ascending by seq and without a hole ──
+
+  async open(id) {
+    for (const each of this.all.values()) if (each.id !== id) each.messages = null;
+    const chat = this.all.get(id);
+    const page = await this.#history(id, "");
+    chat.messages = page.items;
+    chat.firstSeq = page.first_seq;
+    const last = page.items.at(-1);
+    if (last?.by === this.#api.me.id) {
+      const views = await this.#api.get(`/v1/chats/${id}/messages/${last.id}/views?limit=200`);
+      for (const { user, seen } of views.items) if (seen) this.#see(chat, user, last.seq);
+    }
+    this.#changed("messages", chat);
+  }
+
+  async earlier(chat) {
+    const page = await this.#history(chat.id, `&before=${chat.messages[0].seq}`);
+    chat.messages.unshift(...page.items);
+    this.#changed("messages", chat);
+  }
+
+  #history(id, where) {
+    return this.#api.get(`/v1/chats/${id}/messages?limit=${PAGE}&min_offset=${this.#offset}${where}`);
+  }
+
+  // ── what happens ──
+
+  /** More was missed than the stream says: what a fresh read shows is all there is to know. */
+  async gap({ chat: id, to_offset }) {
+    this.#offset = Math.max(this.#offset, to_offset);
+    const chat = await this.read(id);
+    if (chat?.messages) await this.open(id);
+  }
+
+  /** Apply a signal; one that something read reflects already changes nothing. */
+  async apply(signal) {
+    const { chat: id, offset, type, by, data } = signal;
+    this.#offset = Math.max(this.#offset, offset);
+    const chat = this.all.get(id);
+    const mine = by === this.#api.me.id;
+    if (!id || type === "msg.void") return;
+    if (!chat) return void (await this.read(id)); // one that begins, or one from further down the list
+    if (type === "msg") this.#place(chat, { ...signal, text: data.text });
+    if (type === "view" && !mine) this.#see(chat, by, data.seq);
+    if (offset <= chat.asOf) return;
+    chat.asOf = offset;
+    if (type === "msg") {
+      const unread = mine ? 0 : Math.min(100, chat.unread + 1);
+      Object.assign(chat, { head_seq: signal.seq, activity: offset, last: { by, text: data.text }, unread });
+    } else if (type === "chat.updated") {
+      Object.assign(chat, data);
+    } else if (type === "joined" || type === "left") {
+      if (data.user === this.#api.me.id) return void (await this.read(id));
+      chat.members_count += type === "joined" ? 1 : -1;
+    } else if (type === "view" && mine) {
+      if (data.seq < chat.head_seq) return void (await this.read(id));
+      chat.unread = 0;
+    }
+    this.#changed("list");
+  }
+
+  #place(chat, message) {
+    const { messages } = chat;
+    if (!messages || message.seq <= (messages.at(-1)?.seq ?? 0)) return;
+    messages.push(message);
+    if (messages.length > WINDOW) messages.shift();
+    this.#changed("messages", chat);
+  }
+
+  #see(chat, user, seq) {
+    chat.seen.set(user, Math.max(seq, chat.seen.get(user) ?? 0));
+    this.#changed("list");
+  }
+
+  /** Say that everything in a chat was read. */
+  async view(chat) {
+    chat.unread = 0;
+    this.#changed("list");
+    await this.#api.call("PUT", `/v1/chats/${chat.id}/view`, { seq: chat.head_seq });
+  }
+
+  // ── beginnings ──
+
+  async withPerson(username) {
+    const found = await this.#api.get(`/v1/users?limit=200&username=${encodeURIComponent(username)}`);
+    const person = found.items.find((each) => each.username === username.toLowerCase());
+    if (!person) throw new Error(`There is nobody called ${username}.`);
+    return (await this.#api.call("POST", "/v1/chats", { kind: "dm", members: [person.id] })).id;
+  }
+
+  /** Join the room of this title, or open it where there is none. */
+  async inRoom(title) {
+    const found = await this.#api.get(`/v1/rooms?limit=200&q=${encodeURIComponent(title)}`);
+    const room = found.items.find((each) => each.title === title);
+    if (!room) return (await this.#api.call("POST", "/v1/chats", { kind: "room", title, id: this.#api.newId() })).id;
+    await this.#api.call("POST", `/v1/chats/${room.id}/join`, {});
+    return room.id;
+  }
+}
+
+/** What is not there (for us) is null; other refusals stay what they are. */
+function gone(error) {
+  if (error.status === 404) return null;
+  throw error;
+}

@@ -1,0 +1,317 @@
+/** One person's pane: shows chats and messages, and hands on what the person does. */
+
+import { Api, LoggedOut } from "./api.js";
+import { Chats } from "./chats.js";
+import { Stream } from "./stream.js";
+
+const STATES = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
+const SOON_MS = 250;
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** Make an element. */
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+export class Pane {
+  #root;
+  #alone;
+  #onLeave;
+  #api;
+  #chats;
+  #stream;
+  #open = null; // the id of the chat that is shown
+  #pending = new Map(); // message id -> {chat, text, offset}: composed here, and not yet come back by the stream
+  #work = Promise.resolve(); // frames, and reads that must not overtake them, one after the other
+  #sending = Promise.resolve(); // sends, in the order in which they were composed
+  #drawing = false;
+  #viewing = 0;
+
+  /** @param {boolean} alone - This is the only pane on the page. */
+  constructor(root, { name, alone, onLeave }) {
+    this.#root = root;
+    this.#alone = alone;
+    this.#onLeave = onLeave;
+    this.#api = new Api(name);
+    this.#chats = new Chats(this.#api, (what, chat) => this.#changed(what, chat));
+    const { username, password } = this.#find(".login").elements;
+    username.value = password.value = root.dataset.user = name;
+    root.setAttribute("aria-label", name);
+    this.#on(".login", "submit", () => this.#enter(() => this.#api.logIn(username.value.trim(), password.value)));
+    this.#on(".leave", "click", () => this.#leave());
+    this.#on(".start", "submit", (event) => this.#start(event));
+    this.#on(".earlier", "click", () => this.#queue(() => this.#earlier()));
+    this.#on(".back", "click", () => this.#show(null));
+    this.#on(".send", "submit", (event) => this.#send(event.target.elements.text));
+    this.#find(".log").addEventListener("scroll", () => this.#attend(), { passive: true });
+    root.addEventListener("focusin", () => this.#attend());
+    window.addEventListener("focus", () => this.#attend());
+    this.#find("textarea").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    });
+  }
+
+  #find(selector) {
+    return this.#root.querySelector(selector);
+  }
+
+  #on(selector, event, act) {
+    this.#find(selector).addEventListener(event, (happening) => {
+      happening.preventDefault();
+      this.#find(".error").textContent = "";
+      act(happening);
+    });
+  }
+
+  // ── coming and going ──
+
+  start() {
+    return this.#enter(() => this.#api.resume());
+  }
+
+  async #enter(logIn) {
+    try {
+      await logIn();
+    } catch (error) {
+      return this.#leave(error);
+    }
+    const { id, name, username } = this.#api.me;
+    this.#find(".person h2").textContent = name || username;
+    this.#face(this.#find(".person .face"), { id, name: name || username });
+    this.#reveal(true);
+    this.#state("connecting");
+    const onFrame = (event, data) => this.#queue(() => this.#take(event, data));
+    this.#stream = new Stream(this.#api, { cookie: this.#alone, onFrame, onState: (state) => this.#state(state) });
+    this.#stream.run().catch((error) => this.#fail(error));
+  }
+
+  /** Show the form again; with a reason, stay here and say it. */
+  #leave(error) {
+    this.#stream?.stop();
+    if (this.#stream && !error) return this.#api.logOut().then(this.#onLeave);
+    this.#state("out");
+    this.#reveal(false);
+    this.#find(".error").textContent = error?.message ?? "";
+  }
+
+  #reveal(inside) {
+    for (const part of this.#root.querySelectorAll(":scope > :not(.error)")) {
+      part.hidden = part.matches(".login") === inside;
+    }
+  }
+
+  #state(state) {
+    this.#root.dataset.state = state;
+    this.#find(".state").textContent = STATES[state] ?? "";
+  }
+
+  #fail(error) {
+    if (error instanceof LoggedOut) this.#leave(error);
+    else this.#find(".error").textContent = error.message;
+  }
+
+  #queue(work) {
+    this.#work = this.#work.then(work).catch((error) => this.#fail(error));
+  }
+
+  async #take(event, data) {
+    if (event === "hello" && !data.resumed) await this.#chats.load(data.head, this.#open);
+    else if (event === "gap") await this.#chats.gap(data);
+    else if (event === "signal") {
+      await this.#chats.apply(data);
+      if (data.type === "msg.void") this.#overtaken(data.data.message);
+    }
+  }
+
+  // ── what the person does ──
+
+  #show(id) {
+    this.#open = id;
+    this.#find(".messages").replaceChildren();
+    this.#draw();
+    if (id === null) return;
+    this.#queue(async () => {
+      if (this.#open === id && this.#chats.all.has(id)) await this.#chats.open(id);
+    });
+    if (matchMedia("(pointer: fine)").matches && this.#root.matches(":focus-within")) this.#find("textarea").focus();
+  }
+
+  #start({ submitter, target }) {
+    const name = target.elements.name.value.trim();
+    this.#queue(async () => {
+      const id = await (submitter.value === "room" ? this.#chats.inRoom(name) : this.#chats.withPerson(name));
+      await this.#chats.read(id);
+      target.reset();
+      this.#show(id);
+    });
+  }
+
+  async #earlier() {
+    const log = this.#find(".log");
+    const fromEnd = log.scrollHeight - log.scrollTop;
+    await this.#chats.earlier(this.#chats.all.get(this.#open));
+    log.scrollTop = log.scrollHeight - fromEnd;
+  }
+
+  #send(field) {
+    const [chat, text, id] = [this.#open, field.value.trim(), this.#api.newId()];
+    if (!text || chat === null) return;
+    field.value = "";
+    this.#pending.set(id, { chat, text, offset: Infinity });
+    this.#drawPending();
+    this.#scroll(true);
+    this.#sending = this.#sending.then(async () => {
+      try {
+        const { offset } = await this.#api.call("POST", `/v1/chats/${chat}/messages`, { id, text });
+        if (this.#pending.has(id)) this.#pending.get(id).offset = offset;
+      } catch (error) {
+        this.#pending.delete(id);
+        field.value ||= text;
+        this.#fail(error);
+      }
+      this.#drawPending();
+    });
+  }
+
+  /** Somebody removed us while our message was on its way. */
+  #overtaken(message) {
+    this.#pending.delete(message);
+    this.#drawPending();
+    this.#fail(new Error("A message was not delivered: you are not in that chat any more."));
+  }
+
+  /** Move the read marker, when what is there is being looked at, and still is a moment later. */
+  #attend() {
+    if (this.#viewing || !this.#unreadInView()) return;
+    this.#viewing = setTimeout(() => {
+      this.#viewing = 0;
+      const chat = this.#unreadInView();
+      if (chat) this.#chats.view(chat).catch((error) => this.#fail(error));
+    }, SOON_MS);
+  }
+
+  #unreadInView() {
+    const chat = this.#chats.all.get(this.#open);
+    const looking = document.hasFocus() && (this.#alone || this.#root.matches(":focus-within"));
+    return looking && chat?.messages && chat.unread && this.#atEnd() ? chat : null;
+  }
+
+  // ── drawing ──
+
+  #changed(what, chat) {
+    if (what === "messages" && chat.id === this.#open) this.#drawMessages(chat);
+    if (what === "names") this.#drawNames();
+    if (this.#drawing) return;
+    this.#drawing = true;
+    queueMicrotask(() => this.#draw());
+  }
+
+  #draw() {
+    this.#drawing = false;
+    const list = this.#chats.list();
+    const roomy = getComputedStyle(this.#find(".back")).display === "none";
+    if (this.#open === null && roomy && list.length) return this.#show(list[0].id);
+    const chat = this.#chats.all.get(this.#open);
+    this.#root.classList.toggle("talking", Boolean(chat));
+    this.#drawList(list);
+    this.#find(".talk h3").textContent = chat ? this.#chats.title(chat) : "No chat yet";
+    this.#find(".talk small").textContent = chat && chat.kind !== "dm" ? `${chat.members_count} in this ${chat.kind}` : "";
+    this.#find(".send button").disabled = this.#find("textarea").disabled = !chat;
+    this.#find(".seen").textContent = chat ? this.#seen(chat) : "";
+    const unread = list.reduce((sum, each) => sum + each.unread, 0);
+    if (this.#alone) document.title = unread ? `(${unread}) Petit Chat` : "Petit Chat";
+    this.#drawPending();
+    this.#attend();
+  }
+
+  #drawList(list) {
+    const holder = this.#find(".chats ul");
+    const focused = holder.contains(document.activeElement) ? document.activeElement.dataset.chat : null;
+    holder.replaceChildren(...list.map((chat) => make("li", {}, this.#entry(chat))));
+    if (focused) holder.querySelector(`[data-chat="${focused}"]`)?.focus({ preventScroll: true });
+  }
+
+  #entry(chat) {
+    const title = this.#chats.title(chat);
+    const face = make("span", { class: "face", "aria-hidden": "true" });
+    this.#face(face, { id: chat.peer ?? chat.id, name: title, room: chat.kind !== "dm" });
+    const current = { "data-chat": chat.id, "aria-current": String(chat.id === this.#open) };
+    const button = make("button", { type: "button", ...current }, face, make("b", {}, title));
+    button.append(make("small", {}, chat.last?.text ?? "Nothing said yet"));
+    const count = chat.unread >= 100 ? "99+" : String(chat.unread);
+    if (chat.unread) button.append(make("span", { class: "unread" }, count, make("i", { class: "hidden" }, " unread")));
+    button.addEventListener("click", () => this.#show(chat.id));
+    return button;
+  }
+
+  #face(face, { id, name, room = false }) {
+    face.textContent = room ? "#" : name.slice(0, 1).toUpperCase();
+    face.style.setProperty("--hue", [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7));
+  }
+
+  #drawNames() {
+    for (const who of this.#root.querySelectorAll("[data-user]")) who.textContent = this.#chats.name(who.dataset.user);
+  }
+
+  /** Make the rows what the chat holds: it grows at both ends, and shrinks at the beginning. */
+  #drawMessages(chat) {
+    const rows = this.#find(".messages");
+    const follow = this.#atEnd() || !rows.children.length;
+    const from = chat.messages[0]?.seq ?? Infinity;
+    while (rows.firstChild && Number(rows.firstChild.dataset.seq) < from) rows.firstChild.remove();
+    const first = Number(rows.firstChild?.dataset.seq ?? Infinity);
+    const last = Number(rows.lastChild?.dataset.seq ?? Infinity);
+    rows.prepend(...chat.messages.filter(({ seq }) => seq < first).map((message) => this.#row(message)));
+    rows.append(...chat.messages.filter(({ seq }) => seq > last).map((message) => this.#row(message)));
+    this.#find(".earlier").hidden = !(from > (chat.firstSeq || Infinity));
+    this.#drawPending();
+    this.#scroll(follow);
+  }
+
+  #row({ id, seq, offset, by, at, text, deleted }) {
+    const mine = by === this.#api.me.id;
+    const when = new Date(at);
+    const time = make("time", { datetime: at, title: calendar.format(when) }, clock.format(when));
+    const data = { class: mine ? "mine" : "theirs", "data-id": id, "data-seq": seq, "data-offset": offset };
+    const who = make("b", { "data-user": by }, this.#chats.name(by));
+    return make("li", { ...data, "data-by": by }, who, make("p", {}, deleted ? "deleted" : text), time);
+  }
+
+  /** What was composed here and has not come back by the stream, below what has. */
+  #drawPending() {
+    const { messages } = this.#chats.all.get(this.#open) ?? {};
+    const last = messages?.at(-1)?.offset ?? 0;
+    const ids = new Set(messages?.map((message) => message.id));
+    for (const [id, { chat, offset }] of this.#pending) {
+      if (chat === this.#open && (ids.has(id) || offset <= last)) this.#pending.delete(id);
+    }
+    const waiting = [...this.#pending].filter(([, { chat }]) => chat === this.#open);
+    const row = ([id, { text }]) => make("li", { class: "mine", "data-id": id }, make("p", {}, text), make("time", {}, "Sending…"));
+    this.#find(".pending").replaceChildren(...waiting.map(row));
+  }
+
+  /** Who has read the last message, where that is mine. */
+  #seen(chat) {
+    const last = chat.messages?.at(-1);
+    if (last?.by !== this.#api.me.id) return "";
+    const names = [...chat.seen].filter(([, seq]) => seq >= last.seq).map(([user]) => this.#chats.name(user));
+    if (!names.length) return "";
+    return names.length > 3 ? `Seen by ${names.length}` : `Seen by ${names.join(", ")}`;
+  }
+
+  #atEnd() {
+    const log = this.#find(".log");
+    return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  }
+
+  #scroll(follow) {
+    const log = this.#find(".log");
+    if (follow) log.scrollTop = log.scrollHeight;
+  }
+}

@@ -70,9 +70,9 @@ class SendBody(Body):
     """The author's own mark, echoed to the author's devices; the key where there is no id."""
     text: Annotated[str, Field(max_length=MAX_TEXT)] = ""
     """1 to 8,000 characters; empty only beside files."""
-    files: FileIds = []
+    files: FileIds = Field(default_factory=list)
     reply_to: UuidText | None = None
-    mentions: Mentions = []
+    mentions: Mentions = Field(default_factory=list)
 
 
 class CreateBody(Body):
@@ -81,7 +81,7 @@ class CreateBody(Body):
     kind: Literal["dm", "group", "room"]
     title: Title | None = None
     """Not for a dm."""
-    members: Companions = []
+    members: Companions = Field(default_factory=list)
     """Whom to bring along; for a dm exactly one other person."""
     id: UuidText | None = None
     """A UUIDv7: the chat's id (a dm's is made of its members), and the key by which a repeat is known."""

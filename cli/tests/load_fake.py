@@ -34,6 +34,7 @@ class Fault(StrEnum):
     HOLE_IN_SEQ = "hole in seq"
     CUT = "cut"
     FORGET = "forget"
+    REFUSE = "refuse"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Fake:
                 url = urlsplit(target)
                 user = fields.get("Authorization", "").removeprefix("Bearer ").split(".")[1:2]
                 name = json.loads(base64.urlsafe_b64decode(user[0] + "=="))["sub"] if user else ""
-                if url.path in {"/v1/stream", "/v1/ws"}:
+                if url.path in {"/v1/stream", "/v1/ws"} and self.fault is not Fault.REFUSE:
                     await self.stream(url.path, query=parse_qs(url.query), user=name, reader=reader, writer=writer)
                     break
                 status, answer = await self.answer(f"{method} {url.path}", query=url.query, user=name, body=body)

@@ -174,7 +174,7 @@ def beside() -> Iterator[Fake]:
     loop.close()
 
 
-def test_the_command_exits_with_1_where_something_was_lost(beside: Fake, tmp_path: Path) -> None:
+def test_the_command_says_by_its_exit_code_how_a_run_ended(beside: Fake, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(load)
     url = f"http://127.0.0.1:{beside.port}"
@@ -195,12 +195,17 @@ def test_the_command_exits_with_1_where_something_was_lost(beside: Fake, tmp_pat
     faulty = CliRunner().invoke(app, ["--url", url, *options, "--out", str(tmp_path / "result.json")])
     beside.fault = Fault.NONE
     clean = CliRunner().invoke(app, ["--url", url, *options])
+    beside.fault = Fault.REFUSE
+    refused = CliRunner().invoke(app, ["--url", url, *options])
+    beside.fault = Fault.NONE
     as_json = CliRunner().invoke(app, ["--url", url, *options, "--json"])
 
     assert faulty.exit_code == 1, faulty.output
     assert '"violations": [\n' in (tmp_path / "result.json").read_text()
     assert clean.exit_code == 0, clean.output
     assert "p99.9" in clean.output
+    assert refused.exit_code == 3
+    assert "3 of 3 streams did not open, first load-0 in room 0: the stream was refused with 404" in refused.output
     assert json.loads(as_json.stdout)["violations"] == []
 
 

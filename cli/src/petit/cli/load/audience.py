@@ -59,7 +59,7 @@ class Audience:
             try:
                 await device.open()
             except (Refused, OSError, TimeoutError) as error:
-                refused.append(f"{device.listener.name}: {error!r}")
+                refused.append(f"{device.listener.name}: {str(error) or type(error).__name__}")
 
         async with asyncio.TaskGroup() as opening:
             for device in self._devices:

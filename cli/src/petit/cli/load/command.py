@@ -114,7 +114,7 @@ def _conduct(plan: Plan) -> "Result":
 
     from petit.cli.load.api import ApiRefused
     from petit.cli.load.conduct import conduct
-    from petit.cli.load.crew import CrewLost
+    from petit.cli.load.crew import CrewLost, StreamsRefused
     from petit.cli.load.meter import NoProcess
     from petit.cli.load.people import NoPeople
     from petit.cli.load.progress import Progress
@@ -123,7 +123,7 @@ def _conduct(plan: Plan) -> "Result":
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(conduct(plan, command=command, progress=Progress()))
-    except* (NoProcess, NoPeople, ApiRefused, CrewLost, OSError, TimeoutError) as group:
+    except* (NoProcess, NoPeople, ApiRefused, StreamsRefused, CrewLost, OSError, TimeoutError) as group:
         typer.echo(f"petit load: {_first(group)}", err=True)
     raise typer.Exit(NO_RUN)
 

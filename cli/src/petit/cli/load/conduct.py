@@ -62,6 +62,7 @@ async def conduct(plan: Plan, *, command: str, progress: Progress) -> Result:
         NoProcess: the server's processes are not there, or one ended meanwhile.
         NoPeople: people cannot be made.
         ApiRefused: the server refuses what setting the scene needs.
+        StreamsRefused: the server does not open all streams.
         OSError: the server does not listen.
     """
     run = os.urandom(4).hex()
@@ -100,23 +101,22 @@ async def _run(on: _Run) -> Result:
 
 async def _fanout(on: _Run) -> Result:
     rates = on.plan.rates
-    steps, refused = await _fanned(on, place=on.ours, rates=rates)
+    steps = await _fanned(on, place=on.ours, rates=rates)
     if on.plan.floor:
         top = best(steps)
         found = (top.rate,) if MAX in rates and top is not None else ()
         same = tuple(rate for rate in rates if rate != MAX) + found
         if same:
             async with floor(on.plan) as bare:
-                more, refusals = await _fanned(on, place=bare, rates=same)
-            steps, refused = steps + more, refused + refusals
-    return replace(on.result, steps=steps, violations=refused + _violations(steps))
+                steps += await _fanned(on, place=bare, rates=same)
+    return replace(on.result, steps=steps, violations=_violations(steps))
 
 
-async def _fanned(on: _Run, *, place: Scene, rates: tuple[float, ...]) -> tuple[list[Step], list[str]]:
+async def _fanned(on: _Run, *, place: Scene, rates: tuple[float, ...]) -> list[Step]:
     async with bench(place, plan=on.plan, crew=on.crew, stamp=on.stamp, progress=on.progress) as desk:
         steps = await fanout(desk, rates=rates)
         await on.crew.cut()
-        return steps, desk.refused
+        return steps
 
 
 async def _sends(on: _Run) -> Result:
@@ -159,7 +159,7 @@ async def _storm(on: _Run) -> Result:
     async with bench(on.ours, plan=on.plan, crew=on.crew, stamp=on.stamp, progress=on.progress) as desk:
         found = await storm(desk)
         await on.crew.cut()
-    return replace(on.result, storm=found, violations=desk.refused + found.violations)
+    return replace(on.result, storm=found, violations=found.violations)
 
 
 async def _growth(on: _Run) -> Result:

@@ -37,6 +37,10 @@ _CLOSE_S = 10.0
 A = TypeVar("A", Opened, Settled, Tally, CaughtUp)
 
 
+class StreamsRefused(Exception):
+    """The server does not open the streams that the run is about."""
+
+
 class CrewLost(Exception):
     """A receiver process ended or said something unexpected: a bug of the generator."""
 
@@ -116,8 +120,12 @@ class Crew:
         """How many messages had arrived a second ago."""
         return sum(hand.pulse.deliveries for hand in self._hands)
 
-    async def open(self, address: Address, *, seats: list[Seat], transport: Transport, stamp: Stamp) -> list[str]:
-        """Open all streams, the rooms shared out over the processes, and say why some did not open."""
+    async def open(self, address: Address, *, seats: list[Seat], transport: Transport, stamp: Stamp) -> None:
+        """Open all streams, the rooms shared out over the processes.
+
+        Raises:
+            StreamsRefused: some did not open.
+        """
         share: list[list[Seat]] = [[] for _ in self._hands]
         for seat in seats:
             share[seat.room % len(share)].append(seat)
@@ -135,7 +143,9 @@ class Crew:
         answers = await asyncio.gather(
             *(hand.ask(order, expect=Opened) for hand, order in zip(self._hands, opens, strict=True))
         )
-        return [why for answer in answers for why in answer.refused]
+        refused = [why for answer in answers for why in answer.refused]
+        if refused:
+            raise StreamsRefused(f"{len(refused)} of {len(seats)} streams did not open, first {refused[0]}")
 
     async def settle(self, expected: dict[int, int], *, seconds: float) -> int:
         """Wait until every device has what its room was sent, and return how many deliveries are missing."""

@@ -25,18 +25,19 @@ async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: 
 
     Raises:
         NoProcess: a server process ended meanwhile.
+        StreamsRefused: the server does not open all streams.
     """
     before = await settled(scene.processes, every=plan.warm_up, progress=progress)
     cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
     async with progress.every_second(lambda: f"{scene.name}: {crew.live:,} of {len(scene.seats):,} streams open"):
-        refused = await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
+        await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
     connected, connect_cpu = time.monotonic() - begun, sum(cpu_seconds(scene.processes).values()) - cpu
     after = await settled(scene.processes, every=plan.warm_up, progress=progress)
     cpu, begun = sum(cpu_seconds(scene.processes).values()), time.monotonic()
     await asyncio.sleep(plan.seconds)
     used = (sum(cpu_seconds(scene.processes).values()) - cpu) / (time.monotonic() - begun)
     heard = await crew.collect()
-    count = len(scene.seats) - len(refused)
+    count = len(scene.seats)
     cut = [f"{heard.cuts} idle streams ended"] if heard.cuts else []
     return Idle(
         server=scene.name,
@@ -47,7 +48,7 @@ async def idle(scene: Scene, *, plan: Plan, crew: Crew, stamp: Stamp, progress: 
         pss_with=after,
         bytes_per_connection=(sum(after.values()) - sum(before.values())) / max(1, count),
         cpu_percent=100 * used,
-        violations=[*refused, *cut, *heard.violations],
+        violations=[*cut, *heard.violations],
     )
 
 

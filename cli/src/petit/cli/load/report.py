@@ -9,6 +9,8 @@ from petit.cli.load.latency import Quantiles
 from petit.cli.load.plot import histogram
 from petit.cli.load.result import Folding, Growth, Idle, Result, Step, Storm
 
+_BUSY = 0.9
+"""Share of a core from which on a generator's process may be what limits a step."""
 _MIB = 2**20
 _KIB = 2**10
 
@@ -96,6 +98,8 @@ def _step(step: Step, *, floor: Step | None) -> list[str]:
         "    generator          "
         + ", ".join(f"{name} {100 * used / step.wall_s:.1f} %" for name, used in step.generator_cpu_s.items())
     )
+    if max(step.generator_cpu_s.values()) > _BUSY * step.wall_s:
+        lines.append("    the generator was the limit: see deliveries per CPU-second, or add --workers")
     return [*lines, *histogram(step.histogram), ""]
 
 

@@ -45,20 +45,22 @@ class Bench:
     """Messages of each room that its listeners should have by now."""
     worker_cpu_s: list[float]
     """CPU-seconds of each receiver process at the last tally."""
-    refused: list[str]
-    """Why some streams did not open."""
 
 
 @asynccontextmanager
 async def bench(
     scene: Scene, *, plan: Plan, crew: Crew | None, stamp: Stamp, progress: Progress
 ) -> AsyncIterator[Bench]:
-    """Open the listeners' streams and the senders' lanes of a scene; lanes are closed on the way out."""
-    refused: list[str] = []
+    """Open the listeners' streams and the senders' lanes of a scene; lanes are closed on the way out.
+
+    Raises:
+        StreamsRefused: the server does not open all streams.
+        OSError: it does not accept the senders.
+    """
     heard = SILENCE
     if crew is not None:
         async with progress.every_second(lambda: f"{scene.name}: {crew.live:,} of {len(scene.seats):,} streams open"):
-            refused = await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
+            await crew.open(scene.address, seats=list(scene.seats), transport=plan.transport, stamp=stamp)
         heard = await crew.collect()
     desk = Desk(stamp=stamp, ledger=Ledger.of(len(scene.chats)), freed=lambda _: None)
     opening = rest_lanes if plan.send_by is SendBy.REST else ws_lanes
@@ -73,7 +75,6 @@ async def bench(
             progress=progress,
             sent=dict.fromkeys(range(len(scene.chats)), 0),
             worker_cpu_s=heard.cpu_s,
-            refused=refused,
         )
     finally:
         for lane in lanes:

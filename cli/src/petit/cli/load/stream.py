@@ -28,7 +28,7 @@ class Refused(Exception):
     """The server does not open the stream."""
 
     def __init__(self, status: int, *, body: bytes) -> None:
-        super().__init__(f"the stream was refused with {status}: {body[:200]!r}")
+        super().__init__(f"the stream was refused with {status}: {body[:300].decode(errors='replace')}")
         self.status = status
 
 

@@ -2,36 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from petit.client.client import Anchor
-from petit.contracts.resources import Message, Sent
+from petit.contracts.resources import Message
 from tests.e2e.history import whole
 from tests.e2e.people import People, Person
 from tests.e2e.scale import scaled, within
+from tests.e2e.writing import writing
 
 SEEDS = scaled(3, full=50)
 LENGTH = 300
-
-
-@asynccontextmanager
-async def writing(person: Person, chat: str) -> AsyncIterator[list[Sent]]:
-    """Keep writing into a chat; what was acknowledged so far is in the list."""
-    sent: list[Sent] = []
-
-    async def write() -> None:
-        while True:
-            sent.append(await person.client.send(chat, f"live {len(sent)}"))
-
-    task = asyncio.create_task(write())
-    try:
-        yield sent
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _filled(person: Person, *, length: int) -> str:

@@ -8,8 +8,9 @@ import pytest
 from petit.contracts.resources import JoinAnswer
 from tests.e2e.people import People, Person
 from tests.e2e.scale import scaled, within
-from tests.e2e.test_history import writing
+from tests.e2e.watching import watching
 from tests.e2e.wire import Transport, opened, signals
+from tests.e2e.writing import writing
 
 JOINERS = scaled(12, full=50)
 JOINS_EACH = scaled(5, full=20)
@@ -71,15 +72,27 @@ async def test_joining_answers_the_newest_fifty_ascending(people: People) -> Non
     assert answer.recent == (await bob.client.history(room)).items
 
 
-async def test_joining_twice_or_what_is_no_room_is_refused(people: People) -> None:
-    """API section 2: a second join is a conflict; a group that one is not in does not exist."""
+async def test_joining_again_answers_alike_and_joins_nobody(people: People) -> None:
+    """API section 1: a repeat answers the first's offset or a later one; there is one `joined`."""
     ada, bob = await people(2)
     room = (await ada.client.create_chat("room", title="r")).id
+
+    async with watching(ada) as ada_sees:
+        first = await bob.ask("POST", f"/v1/chats/{room}/join")
+        again = await bob.ask("POST", f"/v1/chats/{room}/join")
+        await ada_sees.caught_up()
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert int(again.headers["Petit-Offset"]) >= int(first.headers["Petit-Offset"])
+    assert again.json()["chat"]["joined_offset"] == first.json()["chat"]["joined_offset"]
+    assert ada_sees.types(room) == ["joined"]
+
+
+async def test_what_is_no_room_cannot_be_joined(people: People) -> None:
+    """API section 1: a group that one is not in does not exist."""
+    ada, bob = await people(2)
     group = (await ada.client.create_chat("group", title="g")).id
-    await bob.client.join(room)
 
-    again = await bob.ask("POST", f"/v1/chats/{room}/join")
-    group_answer = await bob.ask("POST", f"/v1/chats/{group}/join")
+    answer = await bob.ask("POST", f"/v1/chats/{group}/join")
 
-    assert (again.status_code, again.json()["code"]) == (409, "conflict.state")
-    assert (group_answer.status_code, group_answer.json()["code"]) == (404, "chat.not_found")
+    assert (answer.status_code, answer.json()["code"]) == (404, "chat.not_found")

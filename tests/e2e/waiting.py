@@ -27,7 +27,9 @@ def until(condition: Callable[[], T], *, within_s: float, what: str) -> T:
     return value
 
 
-async def eventually(condition: Callable[[], Awaitable[T]], *, within_s: float, what: str) -> T:
+async def eventually(
+    condition: Callable[[], Awaitable[T]], *, within_s: float, what: str, every_s: float = _POLL_S
+) -> T:
     """Return the first true value of a condition that has to be asked for.
 
     Raises:
@@ -37,5 +39,5 @@ async def eventually(condition: Callable[[], Awaitable[T]], *, within_s: float, 
     while not (value := await condition()):
         if time.monotonic() > deadline:
             raise Late(f"not within {within_s} s: {what}")
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(every_s)
     return value

@@ -22,6 +22,7 @@ Transport = Literal["sse", "ws"]
 FRAME_S: Final = 30.0
 """How long the next frame may take before a test gives up: longer than any heartbeat."""
 _OK: Final = 200
+_UNAUTHENTICATED: Final = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +229,30 @@ def opened(
 ) -> AbstractAsyncContextManager[SseWire | SocketWire]:
     """Open a stream over either transport; see `open_sse` and `open_ws`."""
     return (open_sse if transport == "sse" else open_ws)(url, token=token, headers=headers, **query)
+
+
+async def knock(
+    transport: Transport,
+    url: str,
+    *,
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **query: str | None,
+) -> tuple[int, str]:
+    """Try to open a stream; return the status and the problem's code: (200, "") where it says hello.
+
+    Raises:
+        AssertionError: a 401 without `WWW-Authenticate`, or a stream that does not begin with `hello`.
+    """
+    try:
+        async with opened(transport, url, token=token, headers=headers, **query) as wire:
+            first = await wire.frame()
+            assert first.event == "hello"
+            return _OK, ""
+    except RefusedStream as refused:
+        if refused.status == _UNAUTHENTICATED and "www-authenticate" not in refused.headers:
+            raise AssertionError(f"401 without WWW-Authenticate: {refused.headers}") from None
+        return refused.status, refused.problem["code"]
 
 
 async def signals(wire: Wire, *, within_s: float = FRAME_S) -> AsyncIterator[RawFrame]:

@@ -4,9 +4,11 @@ Fields that are absent on the wire when they do not apply have a default of None
 that are `null` on the wire are declared so. `dump` is the one way to write them.
 """
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.signals import ChatKind, Role
@@ -24,6 +26,20 @@ class Resource(BaseModel):
     def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = handler(self)
         return {name: value for name, value in fields.items() if value is not None or name not in self.ABSENT}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the fields, which pydantic cannot see behind a serializer: always there, but for `ABSENT`."""
+        plain = cast("CoreSchema", {name: value for name, value in core.items() if name != "serialization"})
+        schema = handler.resolve_ref_schema(handler(plain))
+        fields: dict[str, Any] = schema.get("properties", {})
+        schema["required"] = [name for name in fields if name not in cls.ABSENT]
+        for field in fields.values():
+            field.pop("default", None)
+        for name in cls.ABSENT & fields.keys():
+            kept = [one for one in fields[name].pop("anyOf", ()) if one != {"type": "null"}]
+            fields[name] |= {"anyOf": kept} if len(kept) > 1 else dict(*kept)
+        return schema
 
 
 class Deleted(Resource):

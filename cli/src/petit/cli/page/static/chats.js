@@ -7,13 +7,20 @@ export class Chats {
   #api;
   #changed;
   #names = new Map();
-  #offset = 0;
+  #offset = 0; // everything up to here is reflected
+  #settled = false;
 
-  /** @param {(what: "list" | "names" | "messages", chat?: object) => void} changed - Told after each change. */
+  /** @param {(what: "list" | "names" | "messages") => void} changed - Told after each change. */
   constructor(api, changed) {
     this.#api = api;
     this.#changed = changed;
-    this.all = new Map(); // chat id -> chat; `of` says what is in one
+    this.all = new Map(); // chat id -> chat, as the API has it, and what `#put` adds
+    this.openId = null;
+  }
+
+  /** The chat whose messages are held. */
+  get opened() {
+    return this.all.get(this.openId);
   }
 
   /** Latest activity first. */
@@ -21,15 +28,36 @@ export class Chats {
     return [...this.all.values()].sort((a, b) => b.activity - a.activity);
   }
 
-  /** Read everything afresh, at least as new as an offset; the messages of the open chat are read again, too. */
-  async load(head, open) {
-    this.#offset = head;
-    this.all.clear();
-    // The list has the chats of the latest activity; an older one comes when something happens in it.
-    const page = await this.#api.get(`/v1/chats?limit=200&min_offset=${head}`);
+  /** Take a frame of the stream. The first that says where the log is shows how new a first reading has to be. */
+  async take(event, data) {
+    if (event === "hello" && !data.resumed) {
+      this.all.clear();
+      this.#offset = 0;
+      this.#settled = false;
+      return this.#read();
+    }
+    const offset = data.offset ?? data.to_offset ?? data.head ?? 0;
+    this.#offset = Math.max(this.#offset, offset);
+    if (!this.#settled && offset) {
+      this.#settled = true;
+      await this.#read();
+    }
+    if (event === "signal") await this.#apply(data);
+    if (event === "gap") await this.#reread(data.chat);
+  }
+
+  /** Read the list, which has the chats of the latest activity (an older one comes when something happens in it), and
+   *  the newest messages of the open chat. */
+  async #read() {
+    const page = await this.#api.get(`/v1/chats?limit=200&min_offset=${this.#offset}`);
     for (const chat of page.items) this.#put(chat, page.asOf);
     this.#changed("list");
-    if (open && (this.all.has(open) || (await this.read(open)))) await this.open(open);
+    if (this.openId) await this.open(this.openId);
+  }
+
+  /** More was missed than the stream says: what is there now is all there is to know. */
+  async #reread(id) {
+    if ((await this.read(id)) && id === this.openId) await this.open(id);
   }
 
   /** Read one chat and return it; null, and it is forgotten, if it is not ours (any more). */
@@ -37,6 +65,7 @@ export class Chats {
     const chat = await this.#api.get(`/v1/chats/${id}?min_offset=${this.#offset}`).catch(gone);
     if (chat?.role) this.#put(chat, chat.asOf);
     else this.all.delete(id);
+    if (!chat?.role && id === this.openId) this.openId = null;
     this.#changed("list");
     return this.all.get(id) ?? null;
   }
@@ -76,41 +105,37 @@ export class Chats {
 
   async open(id) {
     for (const each of this.all.values()) if (each.id !== id) each.messages = null;
-    const chat = this.all.get(id);
-    const page = await this.#history(id, "");
-    chat.messages = page.items;
+    this.openId = id;
+    const chat = this.opened ?? (await this.read(id));
+    if (!chat) return;
+    const page = await this.#history("");
+    const next = (chat.messages?.at(-1)?.seq ?? -1) + 1;
+    if (page.items[0]?.seq <= next) page.items.forEach((message) => this.#place(chat, message));
+    else chat.messages = page.items;
     chat.firstSeq = page.first_seq;
     const last = page.items.at(-1);
     if (last?.by === this.#api.me.id) {
       const views = await this.#api.get(`/v1/chats/${id}/messages/${last.id}/views?limit=200`);
       for (const { user, seen } of views.items) if (seen) this.#see(chat, user, last.seq);
     }
-    this.#changed("messages", chat);
+    this.#changed("messages");
   }
 
-  async earlier(chat) {
-    const page = await this.#history(chat.id, `&before=${chat.messages[0].seq}`);
-    chat.messages.unshift(...page.items);
-    this.#changed("messages", chat);
+  async earlier() {
+    const page = await this.#history(`&before=${this.opened.messages[0].seq}`);
+    this.opened.messages.unshift(...page.items);
+    this.#changed("messages");
   }
 
-  #history(id, where) {
-    return this.#api.get(`/v1/chats/${id}/messages?limit=${PAGE}&min_offset=${this.#offset}${where}`);
+  #history(where) {
+    return this.#api.get(`/v1/chats/${this.openId}/messages?limit=${PAGE}&min_offset=${this.#offset}${where}`);
   }
 
   // ── what happens ──
 
-  /** More was missed than the stream says: what a fresh read shows is all there is to know. */
-  async gap({ chat: id, to_offset }) {
-    this.#offset = Math.max(this.#offset, to_offset);
-    const chat = await this.read(id);
-    if (chat?.messages) await this.open(id);
-  }
-
   /** Apply a signal; one that something read reflects already changes nothing. */
-  async apply(signal) {
+  async #apply(signal) {
     const { chat: id, offset, type, by, data } = signal;
-    this.#offset = Math.max(this.#offset, offset);
     const chat = this.all.get(id);
     const mine = by === this.#api.me.id;
     if (!id || type === "msg.void") return;
@@ -139,7 +164,7 @@ export class Chats {
     if (!messages || message.seq <= (messages.at(-1)?.seq ?? 0)) return;
     messages.push(message);
     if (messages.length > WINDOW) messages.shift();
-    this.#changed("messages", chat);
+    this.#changed("messages");
   }
 
   #see(chat, user, seq) {

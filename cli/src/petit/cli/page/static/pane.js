@@ -24,7 +24,6 @@ export class Pane {
   #api;
   #chats;
   #stream;
-  #open = null; // the id of the chat that is shown
   #pending = new Map(); // message id -> {chat, text, offset}: composed here, and not yet come back by the stream
   #work = Promise.resolve(); // frames, and reads that must not overtake them, one after the other
   #sending = Promise.resolve(); // sends, in the order in which they were composed
@@ -37,7 +36,7 @@ export class Pane {
     this.#alone = alone;
     this.#onLeave = onLeave;
     this.#api = new Api(name);
-    this.#chats = new Chats(this.#api, (what, chat) => this.#changed(what, chat));
+    this.#chats = new Chats(this.#api, (what) => this.#changed(what));
     const { username, password } = this.#find(".login").elements;
     username.value = password.value = root.dataset.user = name;
     root.setAttribute("aria-label", name);
@@ -121,24 +120,18 @@ export class Pane {
   }
 
   async #take(event, data) {
-    if (event === "hello" && !data.resumed) await this.#chats.load(data.head, this.#open);
-    else if (event === "gap") await this.#chats.gap(data);
-    else if (event === "signal") {
-      await this.#chats.apply(data);
-      if (data.type === "msg.void") this.#overtaken(data.data.message);
-    }
+    await this.#chats.take(event, data);
+    if (data.type === "msg.void") this.#overtaken(data.data.message);
   }
 
   // ── what the person does ──
 
   #show(id) {
-    this.#open = id;
+    this.#chats.openId = id;
     this.#find(".messages").replaceChildren();
     this.#draw();
     if (id === null) return;
-    this.#queue(async () => {
-      if (this.#open === id && this.#chats.all.has(id)) await this.#chats.open(id);
-    });
+    this.#queue(() => this.#chats.openId === id && this.#chats.open(id));
     if (matchMedia("(pointer: fine)").matches && this.#root.matches(":focus-within")) this.#find("textarea").focus();
   }
 
@@ -146,7 +139,6 @@ export class Pane {
     const name = target.elements.name.value.trim();
     this.#queue(async () => {
       const id = await (submitter.value === "room" ? this.#chats.inRoom(name) : this.#chats.withPerson(name));
-      await this.#chats.read(id);
       target.reset();
       this.#show(id);
     });
@@ -155,12 +147,12 @@ export class Pane {
   async #earlier() {
     const log = this.#find(".log");
     const fromEnd = log.scrollHeight - log.scrollTop;
-    await this.#chats.earlier(this.#chats.all.get(this.#open));
+    await this.#chats.earlier();
     log.scrollTop = log.scrollHeight - fromEnd;
   }
 
   #send(field) {
-    const [chat, text, id] = [this.#open, field.value.trim(), this.#api.newId()];
+    const [chat, text, id] = [this.#chats.openId, field.value.trim(), this.#api.newId()];
     if (!text || chat === null) return;
     field.value = "";
     this.#pending.set(id, { chat, text, offset: Infinity });
@@ -197,15 +189,15 @@ export class Pane {
   }
 
   #unreadInView() {
-    const chat = this.#chats.all.get(this.#open);
+    const chat = this.#chats.opened;
     const looking = document.hasFocus() && (this.#alone || this.#root.matches(":focus-within"));
     return looking && chat?.messages && chat.unread && this.#atEnd() ? chat : null;
   }
 
   // ── drawing ──
 
-  #changed(what, chat) {
-    if (what === "messages" && chat.id === this.#open) this.#drawMessages(chat);
+  #changed(what) {
+    if (what === "messages" && this.#chats.opened?.messages) this.#drawMessages(this.#chats.opened);
     if (what === "names") this.#drawNames();
     if (this.#drawing) return;
     this.#drawing = true;
@@ -216,8 +208,9 @@ export class Pane {
     this.#drawing = false;
     const list = this.#chats.list();
     const roomy = getComputedStyle(this.#find(".back")).display === "none";
-    if (this.#open === null && roomy && list.length) return this.#show(list[0].id);
-    const chat = this.#chats.all.get(this.#open);
+    if (this.#chats.openId === null && roomy && list.length) return this.#show(list[0].id);
+    const chat = this.#chats.opened;
+    if (!chat) this.#find(".messages").replaceChildren();
     this.#root.classList.toggle("talking", Boolean(chat));
     this.#drawList(list);
     this.#find(".talk h3").textContent = chat ? this.#chats.title(chat) : "No chat yet";
@@ -241,7 +234,7 @@ export class Pane {
     const title = this.#chats.title(chat);
     const face = make("span", { class: "face", "aria-hidden": "true" });
     this.#face(face, { id: chat.peer ?? chat.id, name: title, room: chat.kind !== "dm" });
-    const current = { "data-chat": chat.id, "aria-current": String(chat.id === this.#open) };
+    const current = { "data-chat": chat.id, "aria-current": String(chat.id === this.#chats.openId) };
     const button = make("button", { type: "button", ...current }, face, make("b", {}, title));
     button.append(make("small", {}, chat.last?.text ?? "Nothing said yet"));
     const count = chat.unread >= 100 ? "99+" : String(chat.unread);
@@ -285,13 +278,13 @@ export class Pane {
 
   /** What was composed here and has not come back by the stream, below what has. */
   #drawPending() {
-    const { messages } = this.#chats.all.get(this.#open) ?? {};
+    const { messages } = this.#chats.opened ?? {};
     const last = messages?.at(-1)?.offset ?? 0;
     const ids = new Set(messages?.map((message) => message.id));
     for (const [id, { chat, offset }] of this.#pending) {
-      if (chat === this.#open && (ids.has(id) || offset <= last)) this.#pending.delete(id);
+      if (chat === this.#chats.openId && (ids.has(id) || offset <= last)) this.#pending.delete(id);
     }
-    const waiting = [...this.#pending].filter(([, { chat }]) => chat === this.#open);
+    const waiting = [...this.#pending].filter(([, { chat }]) => chat === this.#chats.openId);
     const row = ([id, { text }]) => make("li", { class: "mine", "data-id": id }, make("p", {}, text), make("time", {}, "Sending…"));
     this.#find(".pending").replaceChildren(...waiting.map(row));
   }

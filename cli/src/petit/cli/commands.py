@@ -236,3 +236,42 @@ def _asked(name: str | None, data: Path, *, json: bool) -> "Asked":
     from petit.cli.talk import Asked
 
     return Asked(who=Who(data=data, name=name), json=json)
+
+
+@app.command()
+def doctor(
+    *,
+    new_epoch: Annotated[
+        bool, typer.Option("--new-epoch", help="Begin the log anew where it is lost or behind. Nothing may run.")
+    ] = False,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Look at each part, and say what to do where something is not well."""
+    from petit.cli import doctor, session
+
+    session.run(doctor.new_epoch(data) if new_epoch else doctor.doctor(data.absolute(), json=json))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there.", dir_okay=False)],
+    *,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Write log and read model into one file. Nothing may run meanwhile."""
+    from petit.cli import backup
+
+    backup.backup(data, file)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `petit backup` wrote.", dir_okay=False)],
+    *,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Make an installation from a backup, in a folder that holds none."""
+    from petit.cli import backup
+
+    backup.restore(data, file)

@@ -34,6 +34,7 @@ CLIENT: Final = "petit-web"
 _SERVICE: Final = "petit-gateway"
 _ISSUER_PATHS: Final = ("/realms/", "/admin/realms/")
 _PAGE: Final = "/"
+_PAGE_FILES: Final = "/page/"
 _GRACE_S: Final = 4.0
 
 
@@ -104,7 +105,7 @@ def by_path(*, live: Notifier, issuer: ASGI, page: ASGI, gateway: ASGI) -> ASGI:
             await live.asgi(scope, receive, send)
         elif path.startswith(_ISSUER_PATHS):
             await issuer(scope, receive, send)
-        elif path == _PAGE:
+        elif path == _PAGE or path.startswith(_PAGE_FILES):
             await page(scope, receive, send)
         else:
             await gateway(scope, receive, send)

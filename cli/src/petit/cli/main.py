@@ -4,11 +4,13 @@ Exit codes: 0 done · 1 refused, or something is wrong, and one paragraph on sta
 2 the command was not understood · 130 interrupted by Ctrl-C.
 """
 
+import os
 import sys
 
 import typer
 
 from petit.cli.commands import app
+from petit.cli.datadir import PRIVATE_UMASK
 from petit.cli.trouble import REFUSED, Trouble
 
 
@@ -19,6 +21,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line, without arguments the help, and return its exit code."""
+    os.umask(PRIVATE_UMASK)  # whatever a command writes is its owner's alone
     command = typer.main.get_command(app)
     try:
         command.main(args=arguments or ["--help"], prog_name="petit")

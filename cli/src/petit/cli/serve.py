@@ -49,7 +49,7 @@ def main() -> None:
         why = next(filter(None, map(faults.explain, _leaves(error))), None)
         if why is None:
             raise
-        _LOGGER.exception("process.refused")
+        _LOGGER.info("process.refused", why=why)  # the supervisor says it loudly
         voice.tell_fatal(why)
         sys.exit(FATAL)
 

@@ -17,7 +17,9 @@ KEPT: Final = 3
 """Older files: name.log.1 is the newest of them."""
 _LOUD: Final = frozenset({"warning", "error", "critical", "exception"})
 _TAIL: Final = 20
-_OWN_WORDS: Final = frozenset({"event", "level", "timestamp", "logger"})
+_OWN_WORDS: Final = frozenset({"event", "level", "timestamp", "logger", "exception", "stack"})
+_SHOWN: Final = 400
+"""Characters of a warning that a terminal is shown; the file has all of it."""
 _YELLOW: Final = "\x1b[33m"
 _PLAIN: Final = "\x1b[0m"
 
@@ -109,8 +111,13 @@ def warning_in(line: str) -> str | None:
         return line
     if fields.get("level") not in _LOUD:
         return None
-    details = " ".join(f"{name}={value}" for name, value in fields.items() if name not in _OWN_WORDS)
-    return f"{fields.get('event', '')} {details}".strip()
+    details = [f"{name}={value}" for name, value in fields.items() if name not in _OWN_WORDS]
+    match fields.get("exception"):
+        case [{"exc_type": kind, "exc_value": value}, *_]:
+            details.append(f"{kind}: {value}")
+        case _:
+            pass
+    return " ".join([str(fields.get("event", "")), *details]).strip()[:_SHOWN]
 
 
 def colours_wanted(stream: TextIO, *, environment: Mapping[str, str]) -> bool:

@@ -1,0 +1,250 @@
+"""`petit doctor`: looks at each part, says how it is, and what to do where it is not well."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from petit.chat.app import adopt_epoch, highest_checkpoint
+from petit.chat.ports import StoreBroken, StoreDown
+from petit.cli import datadir, show, voice
+from petit.cli.datadir import DataDir, Running
+from petit.cli.logins import REALM, Logins
+from petit.cli.offline import log_server
+from petit.cli.trouble import Trouble
+from petit.contracts.ids import Epoch
+from petit.kit.connection import connect
+from petit.kit.errors import LogFault, Outage
+from petit.kit.log import Log
+from petit.kit.natsserver import NatsServerError, find_binary
+from petit.kit.stream import LogInfo
+
+LITTLE_SPACE: Final = 200 * 1024 * 1024
+"""Bytes left on the disk that are a reason to worry."""
+_TIMEOUT_S: Final = 5.0
+_NEW_EPOCH: Final = "./petit doctor --new-epoch, while nothing runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is."""
+
+    part: str
+    well: bool
+    says: str
+    """How it is; where it is not well, also what to do."""
+
+
+async def doctor(root: Path, *, json: bool) -> None:
+    """Examine an installation and print what is found.
+
+    Raises:
+        Trouble: something is not well.
+    """
+    voice.hush()
+    ill = []
+    async for finding in examine(DataDir(root)):
+        if not finding.well:
+            ill.append(finding.part)
+        if json:
+            show.record(asdict(finding))
+        else:
+            mark = show.styled("ok ", "good") if finding.well else show.styled("bad", "bad")
+            show.line(f"{mark}  {finding.part:<11} {finding.says}")
+    if ill:
+        raise Trouble(f"not well: {', '.join(ill)}")
+
+
+async def new_epoch(root: Path) -> None:
+    """Begin the log anew where it is lost or behind. Nothing that was folded is lost; clients start over by themselves.
+
+    Raises:
+        Trouble: something runs on the data, or the log is well.
+    """
+    data = datadir.make(root)
+    with datadir.locked(data):
+        folded = _folded_to(data)
+        async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
+            log = Log(nc)
+            why = await _illness(log, folded=folded)
+            if why is None:
+                raise Trouble(
+                    "the log is well: a new epoch would throw away what is not folded yet, so nothing was done"
+                )
+            info = await log.new_epoch(at_least=folded)
+        if data.read_model.exists():
+            await asyncio.to_thread(adopt_epoch, data.read_model, epoch=Epoch(info.epoch))
+    show.line(f"{why}\nThe log begins anew: epoch {info.epoch}, from offset {info.first}. Now ./petit up")
+
+
+async def examine(data: DataDir) -> AsyncIterator[Finding]:
+    """Look at each part in turn. What runs is only asked; what does not run is started where that is needed."""
+    yield _programs()
+    yield _folder(data)
+    yield await asyncio.to_thread(_read_model, data)
+    running = datadir.read_running(data) if datadir.is_locked(data) else None
+    if running is not None:
+        yield _processes(running)
+        yield await _readiness(running)
+        yield await _issuer(running)
+        yield await _log_that_runs(data, running)
+    else:
+        yield Finding("processes", well=True, says="nothing runs: ./petit up starts everything")
+        yield await _log_that_rests(data)
+    names = Logins.of(data).names()
+    yield Finding("log-ins", well=True, says=", ".join(names) or "nobody: ./petit login ada")
+
+
+def _programs() -> Finding:
+    try:
+        return Finding("programs", well=True, says=find_binary())
+    except NatsServerError as error:
+        return Finding("programs", well=False, says=f"{error}; ./petit makes its .venv anew if you remove it")
+
+
+def _folder(data: DataDir) -> Finding:
+    try:
+        status = data.root.stat()
+    except OSError as error:
+        return Finding("folder", well=False, says=f"{data.root}: {error.strerror}; ./petit up makes it")
+    if status.st_uid != os.getuid() or not os.access(data.root, os.W_OK):
+        return Finding("folder", well=False, says=f"{data.root} is not yours to write: choose another with --data")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        return Finding("folder", well=False, says=f"others may read {data.root}: chmod 700 {data.root}")
+    free = shutil.disk_usage(data.root).free
+    if free < LITTLE_SPACE:
+        return Finding("folder", well=False, says=f"{_size(free)} left on the disk of {data.root}: make room")
+    return Finding("folder", well=True, says=f"{data.root}, {_size(free)} free")
+
+
+def _read_model(data: DataDir) -> Finding:
+    path = data.read_model
+    if not path.exists():
+        return Finding("read model", well=True, says="not made yet")
+    remedy = f"stop everything, move {path.parent} away, and ./petit up folds it anew from the log; or ./petit restore"
+    try:
+        folded = highest_checkpoint(path)
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_TIMEOUT_S)) as db:
+            [verdict] = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            return Finding("read model", well=False, says=f"{path} is damaged ({verdict}): {remedy}")
+        return Finding("read model", well=True, says=f"folded to offset {folded}")
+    except (StoreBroken, StoreDown) as error:
+        return Finding("read model", well=False, says=str(error))
+    except sqlite3.Error as error:
+        return Finding("read model", well=False, says=f"{path} is damaged ({error}): {remedy}")
+
+
+def _processes(running: Running) -> Finding:
+    gone = [name for name, pid in running.processes.items() if not _is_alive(pid)]
+    if gone:
+        return Finding("processes", well=False, says=f"{', '.join(gone)} down; the supervisor restarts what dies")
+    return Finding("processes", well=True, says=f"supervisor {running.supervisor}, {', '.join(running.processes)}")
+
+
+async def _readiness(running: Running) -> Finding:
+    try:
+        async with httpx2.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as http:
+            answer = await http.get(f"{running.url}/readyz")
+    except httpx2.TransportError as error:
+        return Finding("edge", well=False, says=f"{running.url} does not answer ({error!r}): look into the logs folder")
+    if not answer.is_success:
+        return Finding("edge", well=False, says=f"{running.url} is not ready: {answer.text[:300]}")
+    return Finding("edge", well=True, says=f"{running.url} is ready")
+
+
+async def _issuer(running: Running) -> Finding:
+    url = f"{running.url}{REALM}/.well-known/openid-configuration"
+    try:
+        async with httpx2.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as http:
+            issuer = (await http.get(url)).raise_for_status().json()["issuer"]
+    except (httpx2.HTTPError, ValueError, KeyError) as error:
+        return Finding("issuer", well=False, says=f"{url}: {error!r}")
+    return Finding("issuer", well=True, says=str(issuer))
+
+
+async def _log_that_runs(data: DataDir, running: Running) -> Finding:
+    try:
+        async with await connect(running.nats, name="petit-doctor", token=datadir.nats_token(data)) as nc:
+            log = Log(nc)
+            return _log_finding(await log.info(), folded=_known_folded(data), skew_s=await log.clock_skew())
+    except (Outage, LogFault, Trouble) as error:
+        return Finding("log", well=False, says=str(error))
+
+
+async def _log_that_rests(data: DataDir) -> Finding:
+    if not data.nats.exists():
+        return Finding("log", well=True, says="not made yet")
+    try:
+        with datadir.locked(data):
+            async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
+                log, folded = Log(nc), _known_folded(data)
+                illness = await _illness(log, folded=folded)
+                if illness is not None:
+                    return Finding("log", well=False, says=illness)
+                return _log_finding(await log.info(), folded=folded, skew_s=0.0)
+    except (Outage, LogFault, Trouble) as error:
+        return Finding("log", well=False, says=str(error))
+
+
+def _log_finding(info: LogInfo, *, folded: int, skew_s: float) -> Finding:
+    if info.last < folded:
+        return Finding("log", well=False, says=f"ends at {info.last}, behind the read model at {folded}: {_NEW_EPOCH}")
+    behind = "" if folded >= info.last else f", {info.last - folded} not folded yet"
+    clock = "" if abs(skew_s) < 1 else f", our clock is {skew_s:.0f} s ahead of its"
+    return Finding(
+        "log",
+        well=True,
+        says=f"epoch {info.epoch}, {info.messages} signals up to offset {info.last}, {_size(info.size)}{behind}{clock}",
+    )
+
+
+async def _illness(log: Log, *, folded: int) -> str | None:
+    """Return what is wrong with a log that rests; None if nothing is."""
+    try:
+        info = await log.bootstrap()
+    except LogFault as fault:
+        return str(fault)
+    return None if info.last >= folded else f"the log ends at offset {info.last}, behind the read model at {folded}."
+
+
+def _folded_to(data: DataDir) -> int:
+    if not data.read_model.exists():
+        return 0
+    try:
+        return highest_checkpoint(data.read_model)
+    except (StoreBroken, StoreDown) as error:
+        raise Trouble(str(error)) from error
+
+
+def _known_folded(data: DataDir) -> int:
+    try:
+        return _folded_to(data)
+    except Trouble:  # the finding about the read model says so
+        return 0
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - SI
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -14,6 +14,7 @@ wait behind history.
 import asyncio
 import fcntl
 import random
+import re
 import socket
 import struct
 import sys
@@ -25,10 +26,13 @@ from urllib.parse import ParseResult
 import structlog
 from nats import errors as nats_errors
 from nats.aio.client import Client, Server
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
 from petit.kit.errors import Unreached
 from petit.kit.replies import Replies
+from petit.kit.wire import DirectHandler, Parser
 
 _PING_INTERVAL_S: Final = 10
 _PINGS_OUTSTANDING: Final = 2
@@ -39,6 +43,8 @@ _RECONNECT_WAIT_S: Final = (0.04, 0.12)
 _COUNT: Final = struct.Struct("i")
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing throws unsent bytes away (man 7 socket)."""
+
+_NO_SUBJECT: Final = re.compile(r"[ \t\r\n]")
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +57,10 @@ class Connection(Client):
     def __init__(self) -> None:
         super().__init__()
         self._transport = _Transport(self)
+        self._direct: dict[int, DirectHandler] = {}
+        self._ps = Parser(self, self._direct)  # type: ignore[assignment]  # in the place of nats-py's
+        self._loop = asyncio.get_running_loop()
+        self._flushing = False
         self._broken: list[Listener] = []
         self._restored: list[Listener] = []
         self._replies: Replies | None = None
@@ -65,6 +75,40 @@ class Connection(Client):
         if self._replies is None:
             raise Unreached("not connected to NATS yet")
         return self._replies
+
+    def write(self, subject: str, payload: bytes, *, reply: str = "", header: bytes = b"") -> None:
+        """Send a message at the end of this turn of the loop, together with all others of it, or never.
+
+        It waits for nothing: whoever writes much waits for answers in between.
+
+        Args:
+            header: A whole block, as `NATS/1.0`, lines, and an empty line.
+
+        Raises:
+            Unreached: not connected; nothing will be sent.
+            ValueError: the subject is none, or the message larger than the server takes.
+        """
+        if not self.is_connected:
+            raise Unreached(f"{subject}: not connected to NATS")
+        if _NO_SUBJECT.search(subject) or _NO_SUBJECT.search(reply) or not subject:
+            raise ValueError(f"{subject!r} or {reply!r} is no subject")
+        size = len(header) + len(payload)
+        if size > self._max_payload:
+            raise ValueError(f"{subject}: a message of {size} bytes is larger than NATS takes, {self._max_payload}")
+        sizes = f"{len(header)} {size}" if header else str(size)
+        line = f"{'HPUB' if header else 'PUB'} {subject} {reply} {sizes}\r\n"
+        self._pending.append(b"".join((line.encode(), header, payload, b"\r\n")))
+        self._pending_data_size += len(self._pending[-1])
+        self.stats["out_msgs"] += 1
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_now)
+
+    async def listen(self, subject: str, handler: DirectHandler, *, queue: str = "") -> "Listening":
+        """Give every message on a subject to a plain function, as bytes, on the loop; also after reconnects."""
+        subscription = await self.subscribe(subject, queue=queue, cb=_never)
+        self._direct[subscription._id] = handler  # noqa: SLF001 - the id that the server sends with each message
+        return Listening(self, subscription)
 
     def on_disconnected(self, listener: Listener) -> Callable[[], None]:
         """Call the listener whenever the connection breaks; return what stops that."""
@@ -97,6 +141,18 @@ class Connection(Client):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
+    async def _stop_listening(self, subscription: Subscription) -> None:
+        self._direct.pop(subscription._id, None)  # noqa: SLF001 - likewise
+        if not self.is_closed and not self.is_draining:
+            await subscription.unsubscribe()
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        if self._pending and self.is_connected and self._transport is not None:
+            pending, self._pending = self._pending, []
+            self._pending_data_size = 0
+            self._transport.write(b"".join(pending))
+
     async def _start_replies(self) -> None:
         replies = Replies(self)
         await replies.start()
@@ -121,6 +177,20 @@ class Connection(Client):
         _log.info("nats.reconnected", name=self.options["name"], url=_address(self))
         for listener in tuple(self._restored):
             listener()
+
+
+class Listening:
+    """A direct subscription; made by `Connection.listen`."""
+
+    def __init__(self, nc: Connection, subscription: Subscription) -> None:
+        self._nc = nc
+        self._subscription: Subscription | None = subscription
+
+    async def stop(self) -> None:
+        """Listen no more; twice is once."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await self._nc._stop_listening(subscription)  # noqa: SLF001 - ours
 
 
 async def connect(
@@ -224,6 +294,10 @@ class _Transport(TcpTransport):
         if raw is not None and raw.fileno() >= 0:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         self._io_writer.transport.abort()
+
+
+async def _never(msg: Msg) -> None:
+    """Stand in for a handler where nats-py wants one; the parser has given the message away."""
 
 
 def _pick(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:

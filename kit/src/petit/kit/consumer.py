@@ -9,28 +9,34 @@ A consumer that missed something is over: it delivers nothing more, and says why
 """
 
 import asyncio
+import re
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-
-from petit.kit.connection import Connection
-from petit.kit.errors import Outage
+from petit.kit.connection import Connection, Listening
+from petit.kit.errors import Outage, Unreached
 from petit.kit.jetstream import NANOSECONDS, JetStream
 from petit.kit.log import Entry
+from petit.kit.wire import Incoming
 
 HEARTBEAT_S: Final = 0.5
 _GONE_AFTER_S: Final = 5.0
 """Seconds after which the server forgets a consumer that nobody listens to."""
 _WITHIN_S: Final = 1.0
-_QUEUE_BYTES: Final = 16 * 1024 * 1024
-"""What may wait to be delivered, in payload bytes; nats-py drops what comes beyond it."""
-_ENTRY: Final = "$JS.ACK."
-_LAST_NUMBER: Final = "Nats-Last-Consumer"
-_LAST_OFFSET: Final = "Nats-Last-Stream"
-_STALLED: Final = "Nats-Consumer-Stalled"
+_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""What may wait while the gate is closed; beyond it the consumer is over and its entries are read again."""
+_OVERHEAD_BYTES: Final = 300
+"""What a message takes besides its payload."""
+_BATCH: Final = 100
+"""How many of what waited are delivered in one turn of the loop."""
+_ENTRY: Final = b"$JS.ACK."
+_HEARTBEAT: Final = re.compile(
+    rb"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: (\d+)\r\nNats-Last-Stream: (\d+)\r\n"
+    rb"(?:Nats-Consumer-Stalled: (\S+)\r\n)?"
+)
 
 Receive = Callable[[Entry, int, int], None]
 """Takes an entry, its number, and how many were still to come when it was sent."""
@@ -44,16 +50,17 @@ class Consumer:
     Args:
         receive: Called for each entry, in order. What it raises ends the consumer, and is `error`.
         looked: Called when the consumer is at the end of the stream.
-        open_gate: Nothing is delivered while it is not set.
     """
 
-    def __init__(self, nc: Connection, *, receive: Receive, looked: Looked, open_gate: asyncio.Event) -> None:
+    def __init__(self, nc: Connection, *, receive: Receive, looked: Looked, paused: bool) -> None:
         self._nc = nc
         self._receive = receive
         self._looked = looked
-        self._gate = open_gate
+        self._paused = paused
+        self._held: deque[Incoming] = deque()
+        self._held_bytes = 0
         self._number = 0
-        self._subscription: Subscription | None = None
+        self._listening: Listening | None = None
         self.heard = time.monotonic()
         """When the last message came, `time.monotonic()`."""
         self.over = asyncio.Event()
@@ -62,14 +69,9 @@ class Consumer:
         self.error: Exception | None = None
 
     @property
-    def queued(self) -> int:
-        """How many messages have arrived and wait for their turn."""
-        return 0 if self._subscription is None else self._subscription.pending_msgs
-
-    @property
-    def queued_bytes(self) -> int:
-        """How large they are together: payloads only."""
-        return 0 if self._subscription is None else self._subscription.pending_bytes
+    def holds(self) -> bool:
+        """Whether something has come that was not delivered yet."""
+        return bool(self._held)
 
     async def open(self, stream: str, *, name: str, start: int, subjects: Sequence[str]) -> None:
         """Make the consumer; it sends the entry at `start` and all later ones.
@@ -96,7 +98,7 @@ class Consumer:
             "num_replicas": 1,
             "filter_subjects": list(subjects),
         }
-        self._subscription = await self._nc.subscribe(inbox, cb=self._on_message, pending_bytes_limit=_QUEUE_BYTES)
+        self._listening = await self._nc.listen(inbox, self._on_message)
         try:
             await JetStream(self._nc).create_consumer(stream, config, within=_WITHIN_S)
         except Outage:
@@ -104,51 +106,81 @@ class Consumer:
             raise
         self.heard = time.monotonic()
 
+    def pause(self) -> None:
+        """Keep what comes, until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Deliver what was kept, and what comes."""
+        if self._paused:
+            self._paused = False
+            self._drain()
+
     def give_up(self, reason: str) -> None:
         """Deliver nothing more. The first reason stands."""
         if not self.over.is_set():
             self.reason = reason
             self.over.set()
+            self._held.clear()
 
     async def close(self) -> None:
         """Stop listening; the server forgets the consumer by itself."""
         self.give_up("closed")
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None and not self._nc.is_closed and not self._nc.is_draining:
-            await subscription.unsubscribe()
+        if self._listening is not None:
+            await self._listening.stop()
 
-    async def _on_message(self, msg: Msg) -> None:
-        if not self._gate.is_set():
-            await self._gate.wait()
+    def _on_message(self, msg: Incoming) -> None:
+        self.heard = time.monotonic()
+        if not self._paused and not self._held:
+            self._take(msg)
+        elif not self.over.is_set():
+            self._held.append(msg)
+            self._held_bytes += len(msg.payload) + _OVERHEAD_BYTES
+            if self._held_bytes > _KEPT_BYTES:
+                self.give_up("paused for long")
+
+    def _drain(self) -> None:
+        for _ in range(_BATCH):
+            if self._paused or not self._held:
+                return
+            msg = self._held[0]
+            self._take(msg)
+            if self._held:  # not given up meanwhile
+                self._held.popleft()
+                self._held_bytes -= len(msg.payload) + _OVERHEAD_BYTES
+        asyncio.get_running_loop().call_soon(self._drain)
+
+    def _take(self, msg: Incoming) -> None:
         if self.over.is_set():
             return
         if not msg.reply.startswith(_ENTRY):
-            await self._on_control(msg)
+            self._control(msg)
             return
-        _, offset, number, time_ns, pending = msg.reply.rsplit(".", 4)
+        _, offset, number, time_ns, pending = msg.reply.rsplit(b".", 4)
         if int(number) != self._number + 1:
-            self.give_up(f"entry {number} came after entry {self._number}")
+            self.give_up(f"entry {int(number)} came after entry {self._number}")
             return
         self._number += 1
-        self.heard = time.monotonic()
+        entry = Entry(int(offset), msg.subject.decode(), msg.payload, int(time_ns))
         try:
-            self._receive(
-                Entry(int(offset), msg.subject, msg.data, int(time_ns), msg.headers), self._number, int(pending)
-            )
+            self._receive(entry, self._number, int(pending))
         except Exception as error:  # noqa: BLE001 - raised again by the feed, which must not go on behind it
             self.error = error
             self.give_up("delivery failed")
 
-    async def _on_control(self, msg: Msg) -> None:
-        self.heard = time.monotonic()
-        headers = msg.headers or {}
-        if msg.reply:
-            await self._nc.publish(msg.reply)  # flow control: all before it has been delivered, so go on
+    def _control(self, msg: Incoming) -> None:
+        beat = _HEARTBEAT.match(msg.header)
+        if beat is None:
+            self._go_on(msg.reply)  # flow control: all before it has been delivered
             return
-        stalled = headers.get(_STALLED)
-        if stalled:
-            await self._nc.publish(stalled)
-        if int(headers.get(_LAST_NUMBER, -1)) != self._number:
-            self.give_up(f"heartbeat says {headers.get(_LAST_NUMBER)} were sent, {self._number} came")
+        number, offset, stalled = beat.groups()
+        self._go_on(stalled)
+        if int(number) != self._number:
+            self.give_up(f"{int(number)} entries were sent, {self._number} came")
         elif not stalled:
-            self._looked(int(headers[_LAST_OFFSET]))
+            self._looked(int(offset))
+
+    def _go_on(self, reply: bytes | None) -> None:
+        if reply:
+            with suppress(Unreached):
+                self._nc.write(reply.decode(), b"")

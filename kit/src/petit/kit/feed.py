@@ -6,9 +6,8 @@ up and another one is made that begins where the last entry was delivered. It be
 behind it: if the log holds something else there now, it is not the log that we have read from, and the feed
 ends with `LogBehind` instead of going on. So it does where the stream is gone or is of another epoch.
 
-Back-pressure is a callback that does not return: while the feed is paused, what has arrived waits, the
-server's question whether it may send more goes unanswered, and it stops. Of what waits, no more than a bound
-is kept; the rest is read again.
+Back-pressure: while the feed is paused, what comes is kept, the server's question whether it may send more
+with it, and unanswered the server stops. No more than a bound is kept; the rest is read again.
 
 Measured (nats-server 2.15): p50 0.3 ms from append to delivery. nats-py's own ordered consumer came back 17 s
 after the server was killed, this one within 0.5 s.
@@ -41,8 +40,6 @@ _RETRY_S: Final = 0.1
 _MISSING: Final = 3
 """How often in a row the stream must be missing until we believe it: a cluster that starts may not know yet."""
 _WITHIN_S: Final = 1.0
-_KEPT_BYTES: Final = 4 * 1024 * 1024
-"""What may wait while paused; beyond it the consumer is given up and its entries are read again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -147,10 +144,14 @@ class Feed:
     def pause(self) -> None:
         """Deliver nothing until `resume`; no entry is lost."""
         self._resumed.clear()
+        if self._consumer is not None:
+            self._consumer.pause()
 
     def resume(self) -> None:
         """Deliver again."""
         self._resumed.set()
+        if self._consumer is not None:
+            self._consumer.resume()
 
     async def run(self) -> NoReturn:
         """Read until cancelled.
@@ -213,7 +214,8 @@ class Feed:
     async def _open_on(self, state: StreamState) -> Consumer:
         asked = time.monotonic()
         self._check(state)
-        consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, open_gate=self._resumed)
+        paused = not self._resumed.is_set()
+        consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, paused=paused)
         self._consumer = consumer
         self._mark = 0
         start = self.position + 1 if self._last is None else self._last[0]
@@ -245,10 +247,7 @@ class Feed:
                 async with asyncio.timeout(_TICK_S):
                     await consumer.over.wait()
             except TimeoutError:
-                paused = not self._resumed.is_set()
-                if paused and consumer.queued_bytes > _KEPT_BYTES:
-                    consumer.give_up("paused for long")
-                quiet = not paused and not consumer.queued and time.monotonic() - consumer.heard > SILENCE_S
+                quiet = time.monotonic() - consumer.heard > SILENCE_S
                 if quiet and silent:  # twice: the first time it may be this process that was asleep
                     consumer.give_up("silence")
                 silent = quiet

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from nats.aio.msg import Msg
-
 from petit.kit.connection import Connection
 from petit.kit.errors import LogFull, Outage
 
@@ -159,10 +157,20 @@ class JetStream:
         )
 
     async def store(
-        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None, within: float = WITHIN_S
+        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, within: float = WITHIN_S
     ) -> Stored:
-        """Publish to whichever stream holds the subject, and return where it stands."""
-        answer = _read(await self._nc.replies.request(subject, payload, within=within, headers=headers))
+        """Publish to whichever stream holds the subject, and return where it stands.
+
+        Raises:
+            ValueError: a header has a line break, or the entry is larger than the server takes.
+        """
+        header = b""
+        if headers:
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            if any("\r" in line or "\n" in line for line in lines):
+                raise ValueError(f"{subject}: a header has a line break: {lines!r}")
+            header = "\r\n".join(["NATS/1.0", *lines, "\r\n"]).encode()
+        answer = _read(await self._nc.replies.request(subject, payload, within=within, header=header))
         return Stored(offset=answer["seq"], duplicate=answer.get("duplicate", False))
 
     async def _ask(
@@ -172,8 +180,8 @@ class JetStream:
         return _read(await self._nc.replies.insist(f"$JS.API.{method}", payload, within=within))
 
 
-def _read(msg: Msg) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(msg.data)
+def _read(data: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(data)
     if "error" in answer:
         raise _refusal(answer["error"])
     return answer

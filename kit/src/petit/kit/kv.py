@@ -78,7 +78,7 @@ class Bucket:
 
     async def put(self, key: str, value: bytes) -> int:
         """Write whatever was there before; return the new revision."""
-        return (await self._js.store(self.subject(key), value, headers=None, within=self._within)).offset
+        return (await self._js.store(self.subject(key), value, within=self._within)).offset
 
     async def swap(self, key: str, value: bytes, *, revision: int) -> int | None:
         """Write if the key still has this revision; return the new one, None if somebody else was first.

@@ -36,7 +36,9 @@ class Entry(NamedTuple):
     payload: bytes
     time_ns: int
     """When it was stored, by the log's clock: nanoseconds since 1970."""
-    headers: Mapping[str, str] | None
+    headers: Mapping[str, str] | None = None
+    """As `Log.read` finds them; the feed leaves them out: nobody needs them there, and reading them takes as long as
+    all the rest of an entry."""
 
 
 class Log:

@@ -8,25 +8,27 @@ An answer is the bytes of an `Answer` of `petit.contracts.rpc`. A handler that r
 `serve` makes the problem of it. Anything else that it raises is a bug: logged with its traceback and answered by
 `internal`. `call` and `Handler` move bytes, for whoever encodes by himself; `ask` and `answer` move models.
 
-These are plain nats-py callbacks; docs/adr says what FastStream would cost here.
+This is plain NATS; docs/adr says what FastStream would cost here.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import structlog
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from pydantic import BaseModel
 
 from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, Problem, Refused
 from petit.contracts.rpc import Answer
-from petit.kit.connection import Connection
-from petit.kit.errors import Outage
+from petit.kit.connection import Connection, Listening
+from petit.kit.errors import Busy, Outage, Unreached
+from petit.kit.wire import Incoming
 
 _FINISH_S: Final = 5.0
+_WAITING: Final = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +46,7 @@ async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -
     Raises:
         Outage: nobody answered in time.
     """
-    return (await nc.replies.insist(subject, payload, within=within)).data
+    return await nc.replies.insist(subject, payload, within=within)
 
 
 async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float) -> tuple[T, Offset]:
@@ -79,44 +81,60 @@ class Service:
     def __init__(self, nc: Connection, handler: Handler, *, concurrency: int) -> None:
         self._nc = nc
         self._handler = handler
-        self._room = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._waiting: deque[Incoming] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._subscription: Subscription | None = None
+        self._listening: Listening | None = None
 
     async def start(self, subject: str, *, queue: str) -> None:
         """Take requests. See `serve`."""
-        self._subscription = await self._nc.subscribe(subject, queue=queue, cb=self._on_request)
+        self._listening = await self._nc.listen(subject, self._on_request, queue=queue)
 
     async def stop(self) -> None:
         """Take no more requests, and finish those taken, within five seconds; twice is once."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None and not self._nc.is_closed and not self._nc.is_draining:
-            await subscription.unsubscribe()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_FINISH_S)
-            for task in late:
-                task.cancel()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                while self._tasks:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            task.cancel()
 
-    async def _on_request(self, msg: Msg) -> None:
-        await self._room.acquire()  # what has no room waits in the subscription's queue, and is dropped beyond it
-        task = asyncio.create_task(self._answer(msg))
+    def _on_request(self, request: Incoming) -> None:
+        if len(self._tasks) < self._concurrency:
+            self._begin(request)
+        elif len(self._waiting) < self._concurrency * _WAITING:
+            self._waiting.append(request)
+        else:
+            self._reply(request, _problem(Busy(f"{len(self._waiting)} requests wait already")))
+
+    def _begin(self, request: Incoming) -> None:
+        task = asyncio.create_task(self._answer(request))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._room.release()
+        if self._waiting:
+            self._begin(self._waiting.popleft())
 
-    async def _answer(self, msg: Msg) -> None:
+    async def _answer(self, request: Incoming) -> None:
+        subject = request.subject.decode()
         try:
-            reply = await self._handler(msg.subject, msg.data)
+            answered = await self._handler(subject, request.payload)
         except Refused as error:
-            reply = _problem(error)
+            answered = _problem(error)
         except Exception:  # noqa: BLE001 - a bug in one request; the traceback is kept, the others go on
-            _log.exception("request.crashed", subject=msg.subject)
-            reply = _problem(Refused(Code.INTERNAL, "something went wrong on our side"))
-        if msg.reply and self._nc.is_connected:
-            await self._nc.publish(msg.reply, reply)
+            _log.exception("request.crashed", subject=subject)
+            answered = _problem(Refused(Code.INTERNAL, "something went wrong on our side"))
+        self._reply(request, answered)
+
+    def _reply(self, request: Incoming, answered: bytes) -> None:
+        with suppress(Unreached):  # whoever asked asks again
+            if request.reply:
+                self._nc.write(request.reply.decode(), answered)
 
 
 async def serve(nc: Connection, subject: str, handler: Handler, *, queue: str = "", concurrency: int = 256) -> Service:
@@ -125,7 +143,7 @@ async def serve(nc: Connection, subject: str, handler: Handler, *, queue: str = 
     Args:
         subject: May have wildcards; the handler gets the subject that was asked.
         queue: Of those with the same word, one answers; empty: all do.
-        concurrency: Requests that are handled at once.
+        concurrency: Requests that are handled at once; eight times as many may wait, and more are refused.
     """
     service = Service(nc, handler, concurrency=concurrency)
     await service.start(subject, queue=queue)

@@ -4,18 +4,42 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from petit.cli.talk import Asked
 
+
+class Commands(TyperGroup):
+    """The commands below, and those whose options are written elsewhere: imported when they are asked for."""
+
+    # The context's class is typer's own copy of click's, which has no public name.
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # see above
+        """Return the names of all commands, in the order of the help."""
+        return [*super().list_commands(ctx), "load"]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # see above
+        """Return a command by its name, None if there is none."""
+        if cmd_name != "load":
+            return super().get_command(ctx, cmd_name)
+        from petit.cli.load.command import load
+
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=_SETTINGS)
+        alone.command("load")(load)
+        return typer.main.get_command(alone)
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=_SETTINGS,
 )
 
 
@@ -45,7 +69,10 @@ def up(
         bool, typer.Option("--durable", help="Flush every message to the disk before it is acknowledged.")
     ] = False,
 ) -> None:
-    """Start everything on this machine and keep it running until Ctrl-C; the data stays."""
+    """Start everything; Ctrl-C stops it.
+
+    It listens on 127.0.0.1 only. What dies is started again, and the data stays for the next time.
+    """
     from petit.cli.supervisor.logs import Terminal, colours_wanted
     from petit.cli.supervisor.run import Options, up
 
@@ -79,7 +106,10 @@ def login(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Log in; the log-in is kept for other commands until it ends."""
+    """Log in.
+
+    The log-in is kept, privately, for the other commands. Several people may be logged in: --as says who acts.
+    """
     from petit.cli import enter, session
 
     if name is not None and new is not None and name != new:
@@ -116,7 +146,10 @@ def send(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Send a message; when this ends well, it is stored."""
+    """Send a message.
+
+    When this ends well, the message is stored, once, however often it had to be tried.
+    """
     from petit.cli import session, talk
 
     words = sys.stdin.read() if text == "-" else text
@@ -135,7 +168,10 @@ def tail(  # noqa: PLR0913 - one parameter is one option of the command
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Print what happens in your chats, as it happens; whatever breaks, it resumes by itself."""
+    """Print what happens, as it happens.
+
+    Whatever breaks in between, it resumes by itself, without gap or repetition.
+    """
     from petit.cli import follow, session
 
     if cursor is not None and since_start:
@@ -146,7 +182,7 @@ def tail(  # noqa: PLR0913 - one parameter is one option of the command
 
 @app.command()
 def chats(*, limit: Limit = 50, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
-    """List your chats, latest activity first, with what is unread."""
+    """List your chats, latest activity first."""
     from petit.cli import session, talk
 
     session.run(talk.chats(_asked(as_, data, json=json), limit=limit))
@@ -156,7 +192,7 @@ def chats(*, limit: Limit = 50, as_: As = None, data: Data = DEFAULT_DATA, json:
 def history(
     chat: ChatWord, *, limit: Limit = 50, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False
 ) -> None:
-    """Print the newest messages of a chat, oldest first."""
+    """Print the newest messages of a chat."""
     from petit.cli import session, talk
 
     session.run(talk.history(_asked(as_, data, json=json), chat=chat, limit=limit))
@@ -171,7 +207,7 @@ def rooms(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """List the rooms that anyone may join, by title."""
+    """List the rooms that anyone may join."""
     from petit.cli import session, talk
 
     session.run(talk.rooms(_asked(as_, data, json=json), prefix=prefix, limit=limit))
@@ -187,7 +223,10 @@ def create(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Create a group or a room. For two people no chat has to be made: send to @name."""
+    """Create a group or a room.
+
+    For two people no chat has to be made: send to @name.
+    """
     from petit.cli import session, talk
 
     session.run(talk.create(_asked(as_, data, json=json), kind=kind, title=title, people=people or []))
@@ -201,7 +240,7 @@ def join(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Join a room and print its last messages."""
+    """Join a room; print its last messages."""
     from petit.cli import session, talk
 
     session.run(talk.join(_asked(as_, data, json=json), room=room))
@@ -225,7 +264,7 @@ def invite(chat: ChatWord, people: People, *, as_: As = None, data: Data = DEFAU
 
 @app.command()
 def members(chat: ChatWord, *, as_: As = None, data: Data = DEFAULT_DATA, json: Json = False) -> None:
-    """List the members of a chat, longest-standing first."""
+    """List the members of a chat."""
     from petit.cli import session, talk
 
     session.run(talk.members(_asked(as_, data, json=json), chat=chat))
@@ -247,7 +286,10 @@ def doctor(
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Look at each part, and say what to do where something is not well."""
+    """Look at each part; say what to do.
+
+    Exits with 1 if something is not well.
+    """
     from petit.cli import doctor, session
 
     session.run(doctor.new_epoch(data) if new_epoch else doctor.doctor(data.absolute(), json=json))
@@ -259,7 +301,10 @@ def backup(
     *,
     data: Data = DEFAULT_DATA,
 ) -> None:
-    """Write log and read model into one file. Nothing may run meanwhile."""
+    """Write log and read model into a file.
+
+    Nothing may run meanwhile, so that both are of the same moment.
+    """
     from petit.cli import backup
 
     backup.backup(data, file)
@@ -271,7 +316,10 @@ def restore(
     *,
     data: Data = DEFAULT_DATA,
 ) -> None:
-    """Make an installation from a backup, in a folder that holds none."""
+    """Make an installation from a backup.
+
+    The folder must not hold one. The log goes on as a new epoch: clients notice, and start over by themselves.
+    """
     from petit.cli import backup
 
     backup.restore(data, file)

@@ -8,11 +8,10 @@ from typing import Final, NamedTuple
 from hypothesis import strategies as st
 
 from petit.chat.domain.fold import fold_chat, fold_other
-from petit.chat.domain.rows import Batch
+from petit.chat.domain.rows import Batch, SignalRow
 from petit.chat.handlers.states import States
 from petit.chat.ports import Repository
 from petit.contracts.ids import ChatId, Offset, UserId, dm_chat_id
-from petit.contracts.rules import Verdict
 from petit.contracts.subjects import chat_signal, parse, partition, person_signal
 
 PEOPLE: Final = tuple(UserId(name) for name in ("ada", "bob", "cat", "dan", "eve"))
@@ -108,14 +107,14 @@ async def fold(
     batches: Iterable[Sequence[tuple[Offset, Stored]]],
     *,
     forget: bool = False,
-) -> dict[Offset, Verdict]:
+) -> dict[Offset, SignalRow]:
     """Fold batches into a read model; return what became of the signals of chats that were not folded before.
 
     Args:
         forget: Begin each batch with an empty memory, as after a crash between two of them.
     """
     states = States(repository.chats, capacity=1_000)
-    verdicts: dict[Offset, Verdict] = {}
+    rows: dict[Offset, SignalRow] = {}
     for entries in batches:
         if forget:
             states = States(repository.chats, capacity=1_000)
@@ -128,8 +127,8 @@ async def fold(
                 continue
             chat = (await states.load([ChatId(under.key)]))[ChatId(under.key)]
             if offset > chat.state.offset:
-                verdicts[offset] = fold_chat(chat, entry.payload, offset=offset, into=batch)
+                rows[offset] = fold_chat(chat, entry.payload, offset=offset, into=batch)
             batch.checkpoints[partition(under.key)] = offset
         batch.seal()
         await repository.commit(batch)
-    return verdicts
+    return rows

@@ -17,10 +17,8 @@ from petit.chat.domain.rows import (
     ChatRow,
     MemberRow,
     MembershipRow,
-    MessageRow,
     PersonRow,
     RoomRow,
-    SentRow,
     SignalRow,
     VoidRow,
 )
@@ -117,15 +115,15 @@ class Repository(Protocol):
         """Return the present memberships of one person in some chats; others are absent."""
         ...
 
-    async def messages(self, chat: ChatId, *, first: int, last: int) -> list[MessageRow]:
+    async def messages(self, chat: ChatId, *, first: int, last: int) -> list[SignalRow]:
         """Return the messages whose seq is from `first` to `last`, both included, ascending."""
         ...
 
-    async def messages_at(self, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, MessageRow]:
+    async def messages_at(self, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, SignalRow]:
         """Return one message of each chat, by its seq; those that are not there are absent."""
         ...
 
-    async def message(self, chat: ChatId, *, id: SignalId) -> MessageRow | None:
+    async def message(self, chat: ChatId, *, id: SignalId) -> SignalRow | None:
         """Return a message of a chat by its id; the first, should the log hold several."""
         ...
 
@@ -133,7 +131,7 @@ class Repository(Protocol):
         """Return the newest message at or below an offset of each chat; chats without one are absent."""
         ...
 
-    async def sent(self, user: UserId, *, id: SignalId) -> SentRow | None:
+    async def sent(self, user: UserId, *, id: SignalId) -> SignalRow | None:
         """Return what became of a person's signal; the first, should the log hold several."""
         ...
 

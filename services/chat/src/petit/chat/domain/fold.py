@@ -14,18 +14,16 @@ from petit.chat.domain.rows import (
     MemberEnd,
     MemberRow,
     MembershipRow,
-    MessageRow,
     PersonRow,
     RawRow,
     RoomRow,
-    SentRow,
     SignalRow,
     VoidRow,
 )
 from petit.chat.domain.titles import folded
 from petit.contracts import rules
 from petit.contracts.ids import ChatId, Offset, Seq, UserId
-from petit.contracts.rules import ChatState, Member, Placed, Verdict, Void, VoidReason
+from petit.contracts.rules import ChatState, Member, Verdict, Void, VoidReason
 from petit.contracts.signals import (
     ChatCreated,
     Joined,
@@ -39,54 +37,42 @@ from petit.contracts.signals import (
     UnknownSignal,
     View,
     decode,
-    digest,
 )
 from petit.contracts.subjects import StoredUnder, partition
 
-_UNSENT: Final = (View, MsgVoid)
+_UNASKED: Final = (View, MsgVoid)
 """Signals whose ids nobody retries: markers only move forward, and announcements have ids of their own."""
 
 
-def fold_chat(chat: Chat, payload: bytes, *, offset: Offset, into: Batch) -> Verdict:
+def fold_chat(chat: Chat, payload: bytes, *, offset: Offset, into: Batch) -> SignalRow:
     """Move a chat over the signal stored at `offset`, which must be later than `chat.state.offset`."""
     state = chat.state
     into.touched[state.chat] = chat
     signal = read(payload, chat=state.chat)
     if signal is None:
-        verdict = rules.malformed(state, offset=offset)
-        into.signals.append(
-            SignalRow(state.chat, offset, payload, None, False, None, None, VoidReason.MALFORMED),
-        )
-        return verdict
+        rules.malformed(state, offset=offset)
+        row = SignalRow(offset, state.chat, None, None, None, payload, False, None, None, VoidReason.MALFORMED.value)
+        into.signals.append(row)
+        return row
     if isinstance(signal, (Msg, View, UnknownSignal)):
         verdict = rules.apply(state, signal, offset=offset)
     else:
         verdict = _fold_members(chat, signal, offset=offset, into=into)
+    id, by = (None, None) if isinstance(signal, _UNASKED) else (signal.id, signal.by)
     text = payload.decode()
-    if isinstance(verdict, Placed):
-        also = json.dumps(verdict.also) if verdict.also else None
-        into.signals.append(
-            SignalRow(state.chat, offset, text, verdict.seq, verdict.to_members, also, verdict.successor, None),
-        )
-        if isinstance(signal, Msg):
-            _place_message(chat, signal, into=into)
-        elif isinstance(signal, View):
-            _mark(state, signal.by, seq=Seq(min(signal.data.seq, state.head_seq)), into=into)
-        elif also is not None:
-            into.persons.extend(
-                PersonRow(user, offset, text, verdict.to_members, also, verdict.successor) for user in verdict.also
-            )
-        seq, void = verdict.seq, None
-    else:
-        seq, void = None, verdict.reason.value
-        into.signals.append(SignalRow(state.chat, offset, text, None, False, None, None, void))
+    if isinstance(verdict, Void):
+        void = verdict.reason.value
+        row = SignalRow(offset, state.chat, None, id, by, text, False, None, None, void)
         if isinstance(signal, Msg):
             into.voids.append(VoidRow(partition(state.chat), offset, state.chat, signal.id, signal.by, void))
-    if not isinstance(signal, _UNSENT):
-        into.sent.append(
-            SentRow(signal.by, signal.id, offset, state.chat, seq, signal.at, digest(signal), signal.nonce, void),
+    else:
+        also = json.dumps(verdict.also) if verdict.also else None
+        row = SignalRow(
+            offset, state.chat, verdict.seq, id, by, text, verdict.to_members, also, verdict.successor, None
         )
-    return verdict
+        _place(chat, signal, row=row, also=verdict.also, into=into)
+    into.signals.append(row)
+    return row
 
 
 def fold_other(under: StoredUnder, payload: bytes, *, offset: Offset, into: Batch) -> None:
@@ -127,30 +113,20 @@ def listing(state: ChatState) -> str | None:
     return folded(state.title or "") if state.kind == "room" and state.members else None
 
 
-def _place_message(chat: Chat, signal: Msg, *, into: Batch) -> None:
-    state, data = chat.state, signal.data
-    chat.last_offset = state.offset
-    into.messages.append(
-        MessageRow(
-            state.chat,
-            state.head_seq,
-            state.offset,
-            signal.id,
-            signal.by,
-            signal.at,
-            data.text,
-            signal.nonce,
-            data.reply_to,
-            json.dumps(data.files) if data.files else None,
-            json.dumps(data.mentions) if data.mentions else None,
+def _place(chat: Chat, signal: Signal, *, row: SignalRow, also: tuple[UserId, ...], into: Batch) -> None:
+    """Write down what a signal that holds has brought about, besides members."""
+    state = chat.state
+    if isinstance(signal, Msg):
+        chat.last_offset = state.offset
+        into.markers[state.chat, signal.by] = state.head_seq  # nobody can have read further than the newest message
+    elif isinstance(signal, View):
+        seq = Seq(min(signal.data.seq, state.head_seq))
+        if seq > into.markers.get((state.chat, signal.by), 0):
+            into.markers[state.chat, signal.by] = seq
+    else:
+        into.persons.extend(
+            PersonRow(user, row.offset, str(row.payload), row.to_members, row.also, row.successor) for user in also
         )
-    )
-    into.markers[state.chat, signal.by] = state.head_seq  # nobody can have read further than the newest message
-
-
-def _mark(state: ChatState, user: UserId, *, seq: Seq, into: Batch) -> None:
-    if seq > into.markers.get((state.chat, user), 0):
-        into.markers[state.chat, user] = seq
 
 
 def _fold_members(chat: Chat, signal: Signal, *, offset: Offset, into: Batch) -> Verdict:

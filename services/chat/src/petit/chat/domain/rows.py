@@ -65,49 +65,18 @@ class MembershipRow(NamedTuple):
     role: Role
 
 
-class MessageRow(NamedTuple):
-    """One message that holds."""
+class SignalRow(NamedTuple):
+    """A chat's signal as it was stored, and what the fold made of it. A message is one that took a seq."""
 
-    chat: ChatId
-    seq: Seq
-    offset: Offset
-    id: SignalId
-    by: UserId
-    at: Timestamp
-    text: str
-    nonce: str | None
-    reply_to: SignalId | None
-    files: str | None
-    """A JSON array of file ids; None where there are none."""
-    mentions: str | None
-    """A JSON array of user ids; None where there are none."""
-
-
-class SentRow(NamedTuple):
-    """What became of a person's signal with an id; if an id was stored twice, the first holds."""
-
-    user: UserId
-    id: SignalId
     offset: Offset
     chat: ChatId
     seq: Seq | None
-    """The place of a message; None for what is no message, or void."""
-    at: Timestamp
-    digest: str
-    """`signals.digest` of it."""
-    nonce: str | None
-    void: str | None
-    """A `VoidReason`; None where it holds."""
-
-
-class SignalRow(NamedTuple):
-    """A chat's signal as it was stored, and what the fold made of it."""
-
-    chat: ChatId
-    offset: Offset
+    """The place of a message; None for everything else."""
+    id: SignalId | None
+    """None where nobody asks for it by its id: markers, announcements, and what is no signal."""
+    by: UserId | None
     payload: str | bytes
     """The stored JSON; bytes where it is no signal."""
-    seq: Seq | None
     to_members: bool
     also: str | None
     """Who sees it, member or not: a JSON array of user ids; None where nobody is named."""
@@ -203,8 +172,6 @@ class Batch:
     opened: list[MemberRow] = field(default_factory=list)
     ended: list[MemberEnd] = field(default_factory=list)
     memberships: dict[tuple[UserId, ChatId], MembershipRow] = field(default_factory=dict)
-    messages: list[MessageRow] = field(default_factory=list)
-    sent: list[SentRow] = field(default_factory=list)
     signals: list[SignalRow] = field(default_factory=list)
     persons: list[PersonRow] = field(default_factory=list)
     raw: list[RawRow] = field(default_factory=list)

@@ -21,7 +21,7 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 
 from petit.chat.domain.fold import fold_chat, fold_other, rules_version
-from petit.chat.domain.rows import Batch, SentRow, VoidRow
+from petit.chat.domain.rows import Batch, SignalRow, VoidRow
 from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
 from petit.chat.ports import Repository, StoreDown
@@ -99,7 +99,7 @@ class Folding:
         self._committing = False
         self.active: frozenset[int] = frozenset()
         """The partitions that are being folded."""
-        self.recent: OrderedDict[tuple[UserId, SignalId], SentRow] = OrderedDict()
+        self.recent: OrderedDict[tuple[UserId, SignalId], SignalRow] = OrderedDict()
         """What became of the last signals that take no seq, committed or not: what proposals wait for."""
 
     # ── called by the feed, the leases and whoever waits ────────────────────────────────────────────
@@ -259,11 +259,10 @@ class Folding:
         if entry.offset <= chat.state.offset:
             return
         before = len(chat.state.members)
-        fold_chat(chat, entry.payload, offset=Offset(entry.offset), into=self._batch)
+        row = fold_chat(chat, entry.payload, offset=Offset(entry.offset), into=self._batch)
         self._states.grew(len(chat.state.members) - before)
-        sent = self._batch.sent[-1] if self._batch.sent else None
-        if sent is not None and sent.seq is None and sent.offset == entry.offset:
-            self.recent[sent.user, sent.id] = sent
+        if row.seq is None and row.id is not None and row.by is not None:
+            self.recent.setdefault((row.by, row.id), row)
             if len(self.recent) > _RECENT:
                 self.recent.popitem(last=False)
 

@@ -5,6 +5,7 @@ from petit.chat.handlers.model import Model, describe, page, placement
 from petit.chat.handlers.order import Orders
 from petit.contracts import rpc
 from petit.contracts.ids import ChatId, Offset
+from petit.contracts.signals import decode, digest
 
 
 async def mine(model: Model, ask: rpc.MineAsk, *, orders: Orders) -> rpc.Answer[rpc.MinePage]:
@@ -49,8 +50,9 @@ async def sent(model: Model, ask: rpc.SentAsk) -> rpc.Answer[rpc.SentBefore]:
     row = await model.repository.sent(ask.user, id=ask.id)
     body = rpc.SentBefore(found=False)
     if row is not None:
+        signal = decode(row.payload)
         body = rpc.SentBefore(
-            found=True, offset=row.offset, at=row.at, chat=row.chat, digest=row.digest, nonce=row.nonce
+            found=True, offset=row.offset, at=signal.at, chat=row.chat, digest=digest(signal), nonce=signal.nonce
         )
     return rpc.Answer[rpc.SentBefore](as_of=as_of, body=body)
 

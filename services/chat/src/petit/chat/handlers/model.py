@@ -4,12 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from petit.chat.domain.rows import ChatRow, MembershipRow, MessageRow, PersonRow, SignalRow
+from petit.chat.domain.rows import ChatRow, MembershipRow, PersonRow, SignalRow
 from petit.chat.handlers.reach import Reach
 from petit.chat.ports import Repository
 from petit.contracts import resources, rpc
 from petit.contracts.ids import ChatId, Seq, UserId
 from petit.contracts.problems import Code, Refused
+from petit.contracts.signals import Msg, decode
 
 UNREAD_MOST: Final = 100
 """Beyond it nobody counts."""
@@ -125,20 +126,27 @@ def chat_resource(
     )
 
 
-def message_resource(row: MessageRow, *, viewer: UserId) -> resources.Message:
-    """Return a message as a viewer sees it: its nonce is its author's."""
+def message_resource(row: SignalRow, *, viewer: UserId) -> resources.Message:
+    """Return a message as a viewer sees it: its nonce is its author's.
+
+    Raises:
+        ValueError: the row is no message.
+    """
+    signal = decode(row.payload)
+    if not isinstance(signal, Msg) or row.seq is None:
+        raise ValueError(f"offset {row.offset} is a {signal.type}, not a message")
     return resources.Message(
-        id=row.id,
+        id=signal.id,
         seq=row.seq,
         offset=row.offset,
         chat=row.chat,
-        by=row.by,
-        at=row.at,
-        text=row.text,
-        nonce=row.nonce if row.by == viewer else None,
-        reply_to=row.reply_to,
-        files=json.loads(row.files) if row.files else (),
-        mentions=json.loads(row.mentions) if row.mentions else (),
+        by=signal.by,
+        at=signal.at,
+        text=signal.data.text,
+        nonce=signal.nonce if signal.by == viewer else None,
+        reply_to=signal.data.reply_to,
+        files=signal.data.files,
+        mentions=signal.data.mentions,
     )
 
 

@@ -2,6 +2,7 @@
 
 import heapq
 
+from petit.chat.domain.rows import SignalRow
 from petit.chat.domain.windows import window
 from petit.chat.handlers.model import (
     Model,
@@ -76,9 +77,7 @@ async def message(model: Model, ask: rpc.MessageAsk) -> rpc.Answer[resources.Mes
     """
     as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
     entered = await enter(model, ask.chat, viewer=ask.viewer)
-    row = await model.repository.message(ask.chat, id=ask.message)
-    if row is None or row.seq < entered.first:
-        raise Refused(Code.MESSAGE_NOT_FOUND, f"chat {ask.chat} has no message {ask.message}")
+    row, _ = await _visible(model, ask, first=entered.first)
     return rpc.Answer[resources.Message](as_of=as_of, body=message_resource(row, viewer=ask.viewer))
 
 
@@ -90,9 +89,7 @@ async def views(model: Model, ask: rpc.MessageAsk, *, states: States) -> rpc.Ans
     """
     as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
     entered = await enter(model, ask.chat, viewer=ask.viewer)
-    row = await model.repository.message(ask.chat, id=ask.message)
-    if row is None or row.seq < entered.first:
-        raise Refused(Code.MESSAGE_NOT_FOUND, f"chat {ask.chat} has no message {ask.message}")
+    row, seq = await _visible(model, ask, first=entered.first)
     limit = page(ask.limit)
     present = (await states.load([ask.chat]))[ask.chat].state.members
     after = ask.after or ""
@@ -103,8 +100,8 @@ async def views(model: Model, ask: rpc.MessageAsk, *, states: States) -> rpc.Ans
     items = tuple(
         resources.SeenBy(
             user=user,
-            seen=seen.get((chat, user), 0) >= row.seq,
-            delivered=max(seen.get((chat, user), 0), delivered.get((chat, user), 0)) >= row.seq,
+            seen=seen.get((chat, user), 0) >= seq,
+            delivered=max(seen.get((chat, user), 0), delivered.get((chat, user), 0)) >= seq,
         )
         for chat, user in places
     )
@@ -146,3 +143,15 @@ async def backlog(model: Model, ask: rpc.BacklogAsk) -> rpc.Answer[rpc.Backlog]:
     rows = await model.repository.signals(ask.chat, after=ask.after, to=ask.to, limit=ask.limit + 1)
     items = tuple(placement(row) for row in rows[-ask.limit :])
     return rpc.Answer[rpc.Backlog](as_of=as_of, body=rpc.Backlog(items=items, complete=len(rows) <= ask.limit))
+
+
+async def _visible(model: Model, ask: rpc.MessageAsk, *, first: Seq) -> tuple[SignalRow, Seq]:
+    """Return a message of a chat, and its seq.
+
+    Raises:
+        Refused: `message.not_found`: there is none with this id, or it is older than what the viewer may see.
+    """
+    row = await model.repository.message(ask.chat, id=ask.message)
+    if row is None or row.seq is None or row.seq < first:
+        raise Refused(Code.MESSAGE_NOT_FOUND, f"chat {ask.chat} has no message {ask.message}")
+    return row, row.seq

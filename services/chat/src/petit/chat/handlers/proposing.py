@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from petit.chat.domain.rows import SentRow
+from petit.chat.domain.rows import SignalRow
 from petit.chat.handlers.folding import Folding
 from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
@@ -12,7 +12,7 @@ from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, Refused, Unavailable
 from petit.contracts.rpc import Answer, Propose, Proposed
 from petit.contracts.rules import VoidReason
-from petit.contracts.signals import ChatCreated, ChatUpdated, Joined, Left, RoleChanged, digest, encode
+from petit.contracts.signals import ChatCreated, ChatUpdated, Joined, Left, RoleChanged, decode, digest, encode
 from petit.contracts.subjects import chat_signal, partition
 from petit.kit.log import Log
 
@@ -68,22 +68,23 @@ class Proposing:
             raise Unavailable(f"offset {stored.offset} is folded, but not by this replica yet")
         return self._verdict(known, signal)
 
-    async def _known(self, signal: Command) -> SentRow | None:
+    async def _known(self, signal: Command) -> SignalRow | None:
         recent = self._folding.recent.get((signal.by, signal.id))
         return recent or await self._repository.sent(signal.by, id=signal.id)
 
-    def _verdict(self, row: SentRow, signal: Command) -> Answer[Proposed]:
+    def _verdict(self, row: SignalRow, signal: Command) -> Answer[Proposed]:
         """Answer what became of the first signal with this id.
 
         Raises:
             Refused: `conflict.state`: it was another one.
         """
-        if row.digest != digest(signal) or row.chat != signal.chat:
+        first = decode(row.payload)
+        if digest(first) != digest(signal):
             raise Refused(Code.CONFLICT_STATE, f"id {signal.id} was used for something else at offset {row.offset}")
         body = Proposed(
             offset=row.offset,
             void=VoidReason(row.void) if row.void else None,
-            repeated=row.at != signal.at,  # the same time: the same proposal, asked again because no answer came
-            at=row.at,
+            repeated=first.at != signal.at,  # the same time: the same proposal, asked again because no answer came
+            at=first.at,
         )
         return Answer[Proposed](as_of=max(self._reach.of(partition(row.chat)), row.offset), body=body)

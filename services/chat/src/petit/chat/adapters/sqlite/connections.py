@@ -20,6 +20,17 @@ _WAL_PAGES: Final = 4_000
 _WAL_BYTES: Final = 64 * 1024 * 1024
 _PRIMARY: Final = 0xFF
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DOWN: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 def connect(path: Path, *, cache_mib: int, read_only: bool = False) -> sqlite3.Connection:
@@ -80,11 +91,12 @@ def translated(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise StoreDown(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & _PRIMARY in _BROKEN:
+        code = error.sqlite_errorcode & _PRIMARY
+        if code in _BROKEN:
             raise StoreBroken(f"{path} is damaged ({error}): {remedy(path)}") from error
+        if code in _DOWN:
+            raise StoreDown(f"{path}: {error}") from error
         raise
 
 

@@ -14,10 +14,8 @@ from petit.chat.domain.rows import (
     ChatRow,
     MemberRow,
     MembershipRow,
-    MessageRow,
     PersonRow,
     RoomRow,
-    SentRow,
     SignalRow,
     VoidRow,
 )
@@ -28,14 +26,25 @@ from petit.contracts.rules import ChatState, Member
 _CHAT: Final = "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count"
 _MEMBER: Final = "chat, joined_offset, user, from_offset, role, joined_at"
 _MEMBERSHIP: Final = "user, chat, offset, joined_offset, role"
-_MESSAGE: Final = "chat, seq, offset, id, by, at, text, nonce, reply_to, files, mentions"
-_SENT: Final = "user, id, offset, chat, seq, at, digest, nonce, void"
-_SIGNAL: Final = "chat, offset, payload, seq, to_members, also, successor, void"
+_SIGNAL: Final = "s.offset, s.chat, s.seq, s.id, s.by, s.payload, s.to_members, s.also, s.successor, s.void"
 _PERSON: Final = "user, offset, payload, to_members, also, successor"
 _VOID: Final = "partition, offset, chat, message, author, reason"
 _ASKED_PAIRS: Final = (
     "FROM (SELECT json_extract(value, '$[0]') AS one, json_extract(value, '$[1]') AS other FROM json_each(?)) AS asked"
 )
+_HALVING: Final = """
+WITH RECURSIVE search (low, high) AS (
+    SELECT iif(last_offset <= :at, head_seq, 0), head_seq FROM chat_state WHERE chat = :chat
+    UNION ALL
+    SELECT
+        iif((SELECT offset FROM signals WHERE chat = :chat AND seq = (low + high + 1) / 2 AND seq NOT NULL) <= :at,
+            (low + high + 1) / 2, low),
+        iif((SELECT offset FROM signals WHERE chat = :chat AND seq = (low + high + 1) / 2 AND seq NOT NULL) <= :at,
+            high, (low + high + 1) / 2 - 1)
+    FROM search WHERE low < high
+)
+SELECT low FROM search WHERE low = high
+"""
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
@@ -139,48 +148,48 @@ def membership(db: sqlite3.Connection, user: UserId, *, chats: Collection[ChatId
     return {row.chat: row for row in map(MembershipRow._make, rows)}
 
 
-def messages(db: sqlite3.Connection, chat: ChatId, *, first: int, last: int) -> list[MessageRow]:
+def messages(db: sqlite3.Connection, chat: ChatId, *, first: int, last: int) -> list[SignalRow]:
     """See `Repository.messages`."""
-    source = "FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq"
-    return [MessageRow._make(row) for row in _rows(db, _MESSAGE, source, chat, first, last)]
+    source = "FROM signals AS s WHERE chat = ? AND seq BETWEEN ? AND ? AND seq IS NOT NULL ORDER BY seq"
+    return [SignalRow._make(row) for row in _rows(db, _SIGNAL, source, chat, first, last)]
 
 
-def messages_at(db: sqlite3.Connection, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, MessageRow]:
+def messages_at(db: sqlite3.Connection, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, SignalRow]:
     """See `Repository.messages_at`."""
-    source = f"{_ASKED_PAIRS} CROSS JOIN messages ON chat = asked.one AND seq = asked.other"
-    return {row[0]: MessageRow._make(row) for row in _rows(db, _MESSAGE, source, json.dumps(list(places)))}
+    source = f"{_ASKED_PAIRS} CROSS JOIN signals AS s ON chat = asked.one AND seq = asked.other AND seq IS NOT NULL"
+    rows = map(SignalRow._make, _rows(db, _SIGNAL, source, json.dumps(list(places))))
+    return {row.chat: row for row in rows}
 
 
-def message(db: sqlite3.Connection, chat: ChatId, *, id: SignalId) -> MessageRow | None:
+def message(db: sqlite3.Connection, chat: ChatId, *, id: SignalId) -> SignalRow | None:
     """See `Repository.message`."""
-    source = (
-        "FROM messages WHERE chat = ?1 AND seq ="
-        " (SELECT seq FROM sent WHERE id = ?2 AND chat = ?1 AND seq IS NOT NULL ORDER BY offset LIMIT 1)"
-    )
-    rows = _rows(db, _MESSAGE, source, chat, id)
-    return MessageRow._make(rows[0]) if rows else None
+    source = "FROM signals AS s WHERE id = ? AND chat = ? AND seq IS NOT NULL ORDER BY offset LIMIT 1"
+    rows = _rows(db, _SIGNAL, source, id, chat)
+    return SignalRow._make(rows[0]) if rows else None
 
 
 def last_messages(db: sqlite3.Connection, ids: Collection[ChatId], *, at: Offset) -> dict[ChatId, LastMessage]:
     """See `Repository.last_messages`."""
-    source = (
-        "FROM json_each(?) AS asked CROSS JOIN signals AS s ON s.chat = asked.value AND s.offset = (SELECT offset"
-        " FROM signals WHERE chat = asked.value AND offset <= ? AND seq IS NOT NULL ORDER BY offset DESC LIMIT 1)"
-    )
-    rows = _rows(db, "s.chat, s.seq, s.offset", source, json.dumps(list(ids)), at)
-    return {chat: LastMessage(seq, offset) for chat, seq, offset in rows}
+    places = [(chat, seq) for chat in ids if (seq := _seq_at(db, chat, at=at))]
+    return {chat: LastMessage(Seq(row.seq or 0), row.offset) for chat, row in messages_at(db, places).items()}
 
 
-def sent(db: sqlite3.Connection, user: UserId, *, id: SignalId) -> SentRow | None:
+def sent(db: sqlite3.Connection, user: UserId, *, id: SignalId) -> SignalRow | None:
     """See `Repository.sent`."""
-    rows = _rows(db, _SENT, "FROM sent WHERE id = ? AND user = ? ORDER BY offset LIMIT 1", id, user)
-    return SentRow._make(rows[0]) if rows else None
+    rows = _rows(db, _SIGNAL, "FROM signals AS s WHERE id = ? AND by = ? ORDER BY offset LIMIT 1", id, user)
+    return SignalRow._make(rows[0]) if rows else None
 
 
 def signals(db: sqlite3.Connection, chat: ChatId, *, after: Offset, to: Offset, limit: int) -> list[SignalRow]:
     """See `Repository.signals`."""
-    source = "FROM signals WHERE chat = ? AND offset > ? AND offset <= ? AND void IS NULL ORDER BY offset DESC LIMIT ?"
-    newest_first = _rows(db, _SIGNAL, source, chat, after, to, limit)
+    first, last = _seq_at(db, chat, at=after) + 1, _seq_at(db, chat, at=to)
+    source = (
+        "FROM (SELECT * FROM (SELECT * FROM signals WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND seq IS NOT NULL"
+        " ORDER BY seq DESC LIMIT ?6) UNION ALL SELECT * FROM (SELECT * FROM signals WHERE chat = ?1 AND offset > ?4"
+        " AND offset <= ?5 AND seq IS NULL AND void IS NULL ORDER BY offset DESC LIMIT ?6)) AS s"
+        " ORDER BY offset DESC LIMIT ?6"
+    )
+    newest_first = _rows(db, _SIGNAL, source, chat, first, last, after, to, limit)
     return [SignalRow._make(row) for row in reversed(newest_first)]
 
 
@@ -212,6 +221,15 @@ def rooms(db: sqlite3.Connection, prefix: str, *, after: tuple[str, ChatId] | No
         limit,
     )
     return [RoomRow._make(row) for row in rows]
+
+
+def _seq_at(db: sqlite3.Connection, chat: ChatId, *, at: Offset) -> Seq:
+    """Return the seq of a chat's newest message at or below an offset; 0 if there is none.
+
+    Seqs grow with offsets, so it is found by halving: messages need no index by offset.
+    """
+    found = db.execute(_HALVING, {"chat": chat, "at": at}).fetchone()
+    return Seq(0) if found is None else Seq(found[0])
 
 
 def _rows(db: sqlite3.Connection, columns: str, source: str, *values: object) -> list[list[Any]]:

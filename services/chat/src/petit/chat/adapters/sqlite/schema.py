@@ -1,11 +1,10 @@
 """The tables: those of the architecture's CQL, with keys turned so that a batch touches few pages.
 
-SQLite writes whole pages, so what a message costs is the number of B-trees in which its rows stand far apart
-(measured: `bench/store.py`). Tables are clustered by what they are read by (`WITHOUT ROWID`,
-sqlite.org/withoutrowid.html), except `sent`, which answers both "this person's signal with this id" and "this chat's
-message with this id": it begins with the id, whose time makes new rows stand together.
-
-There are no foreign keys and no secondary indexes but one: who is in a chat now.
+SQLite writes whole pages, so what a message costs is the number of B-trees in which its rows stand far apart, and
+how large they are there (measured: `bench/store.py`). So every signal is stored once, in order of offset: new ones
+stand together. What finds them is small: messages of a chat by seq, its other signals by offset, and ids, whose time
+makes new ones stand together, too. One table does for the CQL tables messages, message_ids, sent and signals.
+Everything else is clustered by what it is read by (`WITHOUT ROWID`, sqlite.org/withoutrowid.html).
 """
 
 from typing import Final
@@ -29,18 +28,13 @@ CREATE INDEX members_now ON members (chat, joined_offset, user) WHERE to_offset 
 CREATE TABLE memberships (
     user TEXT, chat TEXT, offset INTEGER NOT NULL, joined_offset INTEGER, role TEXT NOT NULL, PRIMARY KEY (user, chat)
 ) WITHOUT ROWID;
-CREATE TABLE messages (
-    chat TEXT, seq INTEGER, offset INTEGER NOT NULL, id TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL,
-    text TEXT NOT NULL, nonce TEXT, reply_to TEXT, files TEXT, mentions TEXT, PRIMARY KEY (chat, seq)
-) WITHOUT ROWID;
-CREATE TABLE sent (
-    id TEXT, user TEXT, offset INTEGER, chat TEXT NOT NULL, seq INTEGER, at TEXT NOT NULL, digest TEXT NOT NULL,
-    nonce TEXT, void TEXT, PRIMARY KEY (id, user, offset)
-) WITHOUT ROWID;
 CREATE TABLE signals (
-    chat TEXT, offset INTEGER, payload NOT NULL, seq INTEGER, to_members INTEGER NOT NULL, also TEXT, successor TEXT,
-    void TEXT, PRIMARY KEY (chat, offset)
-) WITHOUT ROWID;
+    offset INTEGER PRIMARY KEY, chat TEXT NOT NULL, seq INTEGER, id TEXT, by TEXT, payload NOT NULL,
+    to_members INTEGER NOT NULL, also TEXT, successor TEXT, void TEXT
+);
+CREATE INDEX signals_by_seq ON signals (chat, seq) WHERE seq IS NOT NULL;
+CREATE INDEX signals_without_seq ON signals (chat) WHERE seq IS NULL AND void IS NULL;
+CREATE INDEX signals_by_id ON signals (id, by) WHERE id IS NOT NULL;
 CREATE TABLE person_signals (
     user TEXT, offset INTEGER, payload TEXT NOT NULL, to_members INTEGER NOT NULL, also TEXT, successor TEXT,
     PRIMARY KEY (user, offset)
@@ -65,9 +59,7 @@ DERIVED: Final = {
     "chat_state": "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count",
     "members": "chat, joined_offset, user, from_offset, role, joined_at, to_offset",
     "memberships": "user, chat, offset, joined_offset, role",
-    "messages": "chat, seq, offset, id, by, at, text, nonce, reply_to, files, mentions",
-    "sent": "id, user, offset, chat, seq, at, digest, nonce, void",
-    "signals": "chat, offset, payload, seq, to_members, also, successor, void",
+    "signals": "offset, chat, seq, id, by, payload, to_members, also, successor, void",
     "person_signals": "user, offset, payload, to_members, also, successor",
     "raw_signals": "scope, key, offset, kind, payload",
     "markers": "chat, user, seq",

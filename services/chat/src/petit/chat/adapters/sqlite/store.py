@@ -23,10 +23,8 @@ from petit.chat.domain.rows import (
     ChatRow,
     MemberRow,
     MembershipRow,
-    MessageRow,
     PersonRow,
     RoomRow,
-    SentRow,
     SignalRow,
     VoidRow,
 )
@@ -134,15 +132,15 @@ class SqliteStore:
         """See `Repository.membership`."""
         return await self._read(partial(queries.membership, user=user, chats=chats))
 
-    async def messages(self, chat: ChatId, *, first: int, last: int) -> list[MessageRow]:
+    async def messages(self, chat: ChatId, *, first: int, last: int) -> list[SignalRow]:
         """See `Repository.messages`."""
         return await self._read(partial(queries.messages, chat=chat, first=first, last=last))
 
-    async def messages_at(self, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, MessageRow]:
+    async def messages_at(self, places: Collection[tuple[ChatId, Seq]]) -> dict[ChatId, SignalRow]:
         """See `Repository.messages_at`."""
         return await self._read(partial(queries.messages_at, places=places))
 
-    async def message(self, chat: ChatId, *, id: SignalId) -> MessageRow | None:
+    async def message(self, chat: ChatId, *, id: SignalId) -> SignalRow | None:
         """See `Repository.message`."""
         return await self._read(partial(queries.message, chat=chat, id=id))
 
@@ -150,7 +148,7 @@ class SqliteStore:
         """See `Repository.last_messages`."""
         return await self._read(partial(queries.last_messages, ids=chats, at=at))
 
-    async def sent(self, user: UserId, *, id: SignalId) -> SentRow | None:
+    async def sent(self, user: UserId, *, id: SignalId) -> SignalRow | None:
         """See `Repository.sent`."""
         return await self._read(partial(queries.sent, user=user, id=id))
 

@@ -44,8 +44,6 @@ _MEMBERSHIPS: Final = _Write(
     "ON CONFLICT DO UPDATE SET offset = excluded.offset, joined_offset = excluded.joined_offset, role = excluded.role"
     " WHERE excluded.offset > memberships.offset",
 )
-_MESSAGES: Final = _Write("INSERT INTO messages VALUES", _KEEP)
-_SENT: Final = _Write("INSERT INTO sent (user, id, offset, chat, seq, at, digest, nonce, void) VALUES", _KEEP)
 _SIGNALS: Final = _Write("INSERT INTO signals VALUES", _KEEP)
 _PERSONS: Final = _Write("INSERT INTO person_signals VALUES", _KEEP)
 _RAW: Final = _Write("INSERT INTO raw_signals VALUES", _KEEP)
@@ -68,9 +66,7 @@ _CHECKPOINTS: Final = _Write(
 def commit(db: sqlite3.Connection, batch: Batch) -> None:
     """Write a batch in one transaction. See `Repository.commit`."""
     with transaction(db):
-        _write(db, _MESSAGES, batch.messages)
         _write(db, _SIGNALS, batch.signals)
-        _write(db, _SENT, batch.sent)
         _write(db, _MARKERS, [(*place, seq) for place, seq in batch.markers.items()])
         _write(db, _OPENED, batch.opened)
         _write(db, _ENDED, batch.ended)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 from fastapi import FastAPI
@@ -31,9 +31,11 @@ from petit.gateway.http.api import Handlers, api
 from petit.gateway.http.exchange import Door
 from petit.gateway.http.front import Front
 from petit.gateway.http.health import Check
+from petit.gateway.http.openapi import document
 from petit.gateway.http.send import SendRoute
 from petit.gateway.ports import Chats, Clock, Directory, Entry, Feed, Kind, Log, Mirror, Tickets, Tokens
 from petit.gateway.subscribers import Doing
+from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
 from petit.kit.ids import Uuid7Maker
 from petit.kit.rpc import answer, serve
@@ -209,3 +211,19 @@ def _checks(ports: Ports) -> tuple[Check, ...]:
         return None if abs(skew_s) <= MAX_SKEW_S else f"this clock is {skew_s:.0f} s ahead of the log's"
 
     return feed_is_current, clock_is_right
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document of the API. Nothing is connected: the routes are looked at, never called."""
+    nowhere: Any = None
+    ports = Ports(
+        log=nowhere,
+        feed=nowhere,
+        mirror=nowhere,
+        chats=nowhere,
+        tokens=nowhere,
+        tickets=nowhere,
+        directory=nowhere,
+        clock=SystemClock(),
+    )
+    return document(gateway(ports).api)

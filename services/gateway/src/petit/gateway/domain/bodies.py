@@ -11,6 +11,7 @@ from petit.contracts.ids import Seq, UserText, UuidText
 from petit.contracts.signals import Role
 
 T = TypeVar("T")
+UUID5_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 MAX_TEXT: Final = 8_000
 """Characters (Unicode code points) of a message."""
 MAX_NONCE: Final = 64
@@ -38,6 +39,15 @@ _TEXT_OR_FILES: Final[dict[str, Any]] = {
         {"required": ["files"], "properties": {"files": {"minItems": 1}}},
     ]
 }
+_OF_A_DM: Final[dict[str, Any]] = {
+    "if": {"properties": {"kind": {"const": "dm"}}},
+    "then": {
+        "required": ["members"],
+        "properties": {"title": {"type": "null"}, "members": {"minItems": 1, "maxItems": 1}},
+    },
+    "else": {"properties": {"id": {"not": {"type": "string", "pattern": f"^{UUID5_PATTERN}$"}}}},
+}
+"""A dm is of two, has no title, and a place of its own: see `ids.dm_chat_id`."""
 Title = Annotated[str, Field(min_length=1, max_length=MAX_TITLE, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line: no control characters."""
 FileIds = Annotated[list[UuidText], Field(max_length=MAX_FILES, json_schema_extra=_UNIQUE), AfterValidator(_distinct)]
@@ -77,6 +87,8 @@ class SendBody(Body):
 
 class CreateBody(Body):
     """A chat to create."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra=_OF_A_DM)
 
     kind: Literal["dm", "group", "room"]
     title: Title | None = None

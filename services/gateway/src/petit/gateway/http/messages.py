@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
 from petit.contracts.ids import BEFORE_LOG, Seq
 from petit.contracts.problems import Code, FieldError
@@ -15,8 +16,8 @@ from petit.gateway.http.answers import answer
 from petit.gateway.http.operations import IN_CHAT, READ, may_answer
 from petit.gateway.http.parameters import Caller, ChatOfPath, Decimal, Limit, MessageOfPath, MinOffset, PageOf
 
-_From1 = Annotated[Seq | None, Decimal, Query(ge=1, le=MAX_INTEGER)]
-_From0 = Annotated[Seq | None, Decimal, Query(ge=0, le=MAX_INTEGER)]
+_From1 = Annotated[Annotated[Seq, Field(ge=1, le=MAX_INTEGER), Decimal] | None, Query()]
+_From0 = Annotated[Annotated[Seq, Field(ge=0, le=MAX_INTEGER), Decimal] | None, Query()]
 
 
 def add_messages(router: APIRouter, *, reads: Reads) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from petit.contracts.ids import USER_PATTERN, UUID_PATTERN, ChatId, Offset, SignalId, UserId, is_user, is_uuid
 from petit.contracts.problems import Code, Refused
@@ -88,11 +88,12 @@ async def _user(
 
 UserOfPath = Annotated[UserId, Depends(_user)]
 
-Limit = Annotated[int, Decimal, Query(ge=1, le=MAX_LIMIT, description="Items in the answer, at most.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT), Decimal, Query(description="Items in the answer, at most.")]
 MinOffset = Annotated[
     Offset,
+    Field(ge=0, le=MAX_INTEGER),
     Decimal,
-    Query(ge=0, le=MAX_INTEGER, description="Wait up to 2 s until the answer reflects this offset, else 425."),
+    Query(description="Wait up to 2 s until the answer reflects this offset, else 425."),
 ]
 
 

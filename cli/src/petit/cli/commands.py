@@ -4,10 +4,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from petit.cli.talk import Asked
@@ -22,15 +22,15 @@ class Commands(TyperGroup):
         """Return the names of all commands, in the order of the help."""
         return [*super().list_commands(ctx), "load"]
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # see above
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:  # type: ignore[override]  # see above
         """Return a command by its name, None if there is none."""
         if cmd_name != "load":
-            return super().get_command(ctx, cmd_name)
+            return cast("TyperCommand | None", super().get_command(ctx, cmd_name))
         from petit.cli.load.command import load
 
         alone = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=_SETTINGS)
         alone.command("load")(load)
-        return typer.main.get_command(alone)
+        return cast("TyperCommand", typer.main.get_command(alone))
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -275,3 +275,31 @@ async def test_a_client_that_is_gone_leaves_nothing(world: Edge) -> None:
         await world.gateway.asgi(scope, gone, send)
         assert not [one for one in sent if one.get("status") in {200, 201, 500}]
     assert world.log.last == before
+
+
+BODIES: dict[str, Any] = {
+    "messages": {"text": "hi"},
+    "view": {"seq": 0},
+    "delivered": {"seq": 0},
+    "members": {"user": "cat"},
+    "bob": {"role": "member"},
+}
+OF_CHATS = [(method, path) for method, path in ROUTES if NO_CHAT in path and not path.endswith("/join")]
+
+
+@pytest.mark.parametrize(("method", "path"), OF_CHATS)
+@pytest.mark.parametrize("kind", ["group", "room"])
+async def test_who_is_not_in_a_chat_cannot_tell_it_from_none(world: Edge, *, method: str, path: str, kind: str) -> None:
+    if kind == "room" and (method, path) == ("GET", f"/v1/chats/{NO_CHAT}"):
+        return  # a room's public face
+    chat = await world.create("ada", kind=kind, members=["bob"])
+    stranger, before = world.client("dan"), world.log.last
+    body = {"title": "T"} if method == "PATCH" and path.endswith(NO_CHAT) else BODIES.get(path.rpartition("/")[2])
+    sent = None if method == "GET" else body
+
+    there = await stranger.request(method, path.replace(f"chats/{NO_CHAT}", f"chats/{chat}"), json=sent)
+    nowhere = await stranger.request(method, path, json=sent)
+
+    assert code(there) == code(nowhere) == (404, "chat.not_found")
+    assert there.text.replace(chat, NO_CHAT) == nowhere.text
+    assert world.log.last == before

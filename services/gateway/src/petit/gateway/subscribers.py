@@ -17,10 +17,9 @@ from petit.contracts.problems import Code, Refused
 from petit.contracts.resources import dump
 from petit.contracts.rpc import Do, DoBatch, Done, DoneItem
 from petit.gateway.domain.bodies import Body, MarkerBody, SendBody
-from petit.gateway.domain.refusals import invalid_body, wrong
+from petit.gateway.domain.refusals import invalid_body, no_such_chat, wrong
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.sending import Sending
-from petit.gateway.handlers.standing import no_such_chat
 from petit.gateway.ports import Limits
 
 _LOGGER: Final = structlog.get_logger("petit.gateway.do")

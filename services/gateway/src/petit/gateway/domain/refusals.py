@@ -31,3 +31,13 @@ def invalid_body(error: ValidationError) -> Refused:
 def pointer(place: Sequence[int | str]) -> str:
     """Return the RFC 6901 pointer of a place in a body; empty for the whole of it."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)
+
+
+def no_such_chat(chat: str) -> Refused:
+    """Return the one answer to strangers and to mistaken ids: nothing in it may tell them apart."""
+    return Refused(Code.CHAT_NOT_FOUND, f"there is no chat {chat}")
+
+
+def alike(refused: Refused, chat: str) -> Refused:
+    """Return a refusal as it is told, whoever made it and whatever it says: see `no_such_chat`."""
+    return no_such_chat(chat) if refused.code is Code.CHAT_NOT_FOUND else refused

@@ -27,9 +27,8 @@ from petit.contracts.signals import (
     RoleData,
 )
 from petit.gateway.domain.bodies import UpdateBody
-from petit.gateway.domain.refusals import wrong
+from petit.gateway.domain.refusals import no_such_chat, wrong
 from petit.gateway.handlers.people import People
-from petit.gateway.handlers.standing import no_such_chat
 from petit.gateway.ports import Chats, Clock, Feed, Found, Mirror
 
 _RECENT: Final = 50

@@ -6,14 +6,10 @@ The mirror's answer is early politeness; the fold decides. So a yes is taken fro
 from dataclasses import dataclass
 
 from petit.contracts.ids import ChatId, Offset, Seq, UserId
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Refused
 from petit.contracts.rpc import ChatAsk
+from petit.gateway.domain.refusals import alike, no_such_chat
 from petit.gateway.ports import Chats, Feed, Mirror
-
-
-def no_such_chat(chat: str) -> Refused:
-    """Return the one answer to strangers and to mistaken ids alike."""
-    return Refused(Code.CHAT_NOT_FOUND, f"there is no chat {chat} that you are in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,10 @@ class Standing:
         state = self.mirror.get(chat) or await self.mirror.load(chat)
         if user in state.members and state.head_seq >= at_least:
             return state.head_seq
-        found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=Offset(self.feed.position)))
+        try:
+            found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=Offset(self.feed.position)))
+        except Refused as refused:
+            raise alike(refused, chat) from None
         if found.body.role is None:
             raise no_such_chat(chat)
         return found.body.head_seq

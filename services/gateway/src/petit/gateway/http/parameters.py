@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field
 from petit.contracts.ids import USER_PATTERN, UUID_PATTERN, ChatId, Offset, SignalId, UserId, is_user, is_uuid
 from petit.contracts.problems import Code, Refused
 from petit.gateway.domain.bodies import MAX_INTEGER
+from petit.gateway.domain.refusals import no_such_chat
 from petit.gateway.handlers.people import no_such_user
 from petit.gateway.handlers.reads import Slice
-from petit.gateway.handlers.standing import no_such_chat
 from petit.kit.auth import Principal
 
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")

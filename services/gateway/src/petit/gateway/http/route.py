@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
 from petit.contracts.problems import FieldError, Refused
-from petit.gateway.domain.refusals import invalid, pointer, wrong
+from petit.gateway.domain.refusals import alike, invalid, pointer, wrong
 from petit.gateway.http.exchange import Door, exchange_of, read_body
 from petit.gateway.ports import Kind
 
@@ -61,7 +61,10 @@ def edge_route(door: Door | None) -> type[APIRoute]:
                     request.state.principal = await door.admit(exchange, kind)
                 _check_query(request.scope["query_string"], known)
                 raw = await read_body(exchange, request.receive) if takes_body else b""
-                return await handle(ReadRequest(request, raw))
+                try:
+                    return await handle(ReadRequest(request, raw))
+                except Refused as refused:
+                    raise alike(refused, request.path_params.get("chat", "")) from refused
 
             return checked
 

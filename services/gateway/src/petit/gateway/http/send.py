@@ -12,9 +12,8 @@ from starlette.types import Receive
 
 from petit.contracts.ids import ChatId, is_uuid
 from petit.gateway.domain.bodies import SendBody
-from petit.gateway.domain.refusals import invalid_body, wrong
+from petit.gateway.domain.refusals import invalid_body, no_such_chat, wrong
 from petit.gateway.handlers.sending import Sending
-from petit.gateway.handlers.standing import no_such_chat
 from petit.gateway.http.exchange import Door, Exchange, Reply, read_body
 
 _PREFIX: Final = "/v1/chats/"

@@ -125,8 +125,9 @@ class Commands:
     async def join(self, chat: ChatId, *, user: UserId) -> Joins:
         """Enter a room; who is in it already gets the same answer.
 
-        The history is read at or after the join, and the cursor is where that read stands, so that a stream
-        from there goes on without a gap.
+        The history is read at or after the join, and the cursor is the offset that the read surely reflects. What
+        it shows beyond that is left out: the stream from the cursor brings it, so that the two meet without a gap
+        and without an overlap.
 
         Raises:
             Refused: no room that anyone may join, full, or a dm.
@@ -137,10 +138,11 @@ class Commands:
         if proposed.void not in {None, VoidReason.ALREADY_MEMBER}:
             raise void_problem(proposed.void, chat=chat, user=user)
         asked = proposed.offset
-        history = await self.chats.history(HistoryAsk(chat=chat, viewer=user, limit=_RECENT, min_offset=asked))
+        history = await self.chats.history(HistoryAsk(chat=chat, viewer=user, limit=2 * _RECENT, min_offset=asked))
         found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=history.as_of))
         cursor = Cursor(Epoch(self.proposals.feed.epoch), history.as_of)
-        answer = JoinAnswer(chat=found.body, recent=history.body.items, cursor=str(cursor))
+        recent = tuple(message for message in history.body.items if message.offset <= history.as_of)[-_RECENT:]
+        answer = JoinAnswer(chat=found.body, recent=recent, cursor=str(cursor))
         return Joins(answer, history.as_of, asked)
 
     async def leave(self, chat: ChatId, *, user: UserId) -> Offset:

@@ -183,6 +183,8 @@ class Backlog(_Wire):
 
     items: tuple[Placement, ...]
     complete: bool
+    after_seq: Seq = BEFORE_FIRST
+    """Of `backlog`: the seq of the chat's newest message at or below `after`; history pages on behind it."""
 
 
 # ── to any replica ──────────────────────────────────────────────────────────────────────────────────

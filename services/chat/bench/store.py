@@ -98,9 +98,8 @@ def shape(name: str, messages: Sequence[Said], *, batch: int, folder: Path) -> s
         db.execute("COMMIT")
     cost = (time.process_time() - begun) / len(messages) * 1e6
     db.close()
-    return (
-        f"{name}, batches of {batch:4}: {cost:5.1f} µs CPU, {path.stat().st_size / len(messages):,.0f} bytes a message"
-    )
+    size = path.stat().st_size / len(messages)
+    return f"{name}, batches of {batch:4}: {cost:5.1f} us of CPU and {size:,.0f} bytes a message"
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: list[tuple[object, ...]]) -> None:

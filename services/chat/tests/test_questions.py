@@ -1,5 +1,6 @@
 """What one replica answers about chats, over NATS."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,8 @@ from petit.contracts import resources, rpc
 from petit.contracts.ids import ChatId, Offset, SignalId, UserId
 from petit.contracts.problems import Code, Refused
 from petit.contracts.signals import ChatUpdated, ChatUpdatedData
+from petit.contracts.subjects import chat_owner, partition
+from petit.kit.rpc import ask
 from services.chat.tests.asking import Edge, now
 
 ADA, BOB, ZOE = UserId("ada"), UserId("bob"), UserId("zoe")
@@ -29,6 +32,20 @@ async def test_a_message_is_read_at_the_offset_that_its_send_returned(edge: Edge
 
         assert history.items[-1].text == f"message {number}"
         assert (history.head_seq, history.items[-1].seq, history.items[-1].offset) == (number, number, offset)
+
+
+async def test_nothing_in_a_history_is_above_what_it_says_it_reflects(edge: Edge) -> None:
+    chat = await edge.create("group", ADA, BOB)
+    writing = asyncio.gather(*(edge.say(chat, f"{number}", by=ADA) for number in range(300)))
+
+    while not writing.done():
+        request = rpc.HistoryAsk(chat=chat, viewer=BOB)
+        subject = chat_owner(partition(chat), "history")
+        page, as_of = await ask(edge.nc, subject, request, body=resources.History, within=5)
+        assert all(item.offset <= as_of for item in page.items)
+    offsets = await writing
+
+    assert (await edge.history(chat, BOB, min_offset=max(offsets))).head_seq == 300
 
 
 async def test_an_empty_chat_has_no_seqs(edge: Edge) -> None:
@@ -190,7 +207,7 @@ async def test_a_backlog_is_the_newest_part_of_a_stretch(edge: Edge) -> None:
     whole = await edge.about(chat, "backlog", request.model_copy(update={"limit": 6}), body=rpc.Backlog)
     tail = rpc.BacklogAsk(chat=chat, after=offsets[8], to=void)
 
-    assert ([item.offset for item in part.items], part.complete) == (offsets[5:9], False)
+    assert ([item.offset for item in part.items], part.complete, part.after_seq) == (offsets[5:9], False, 3)
     assert ([item.offset for item in whole.items], whole.complete) == (offsets[3:9], True)
     assert [item.seq for item in part.items] == [6, 7, 8, 9]
     assert void not in [item.offset for item in (await edge.about(chat, "backlog", tail, body=rpc.Backlog)).items]

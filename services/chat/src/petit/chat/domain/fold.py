@@ -22,7 +22,7 @@ from petit.chat.domain.rows import (
 )
 from petit.chat.domain.titles import folded
 from petit.contracts import rules
-from petit.contracts.ids import ChatId, Offset, Seq, UserId
+from petit.contracts.ids import Offset, Seq, UserId
 from petit.contracts.rules import ChatState, Member, Verdict, Void, VoidReason
 from petit.contracts.signals import (
     ChatCreated,
@@ -37,6 +37,7 @@ from petit.contracts.signals import (
     UnknownSignal,
     View,
     decode,
+    decode_of_chat,
 )
 from petit.contracts.subjects import StoredUnder, partition
 
@@ -48,7 +49,7 @@ def fold_chat(chat: Chat, payload: bytes, *, offset: Offset, into: Batch) -> Sig
     """Move a chat over the signal stored at `offset`, which must be later than `chat.state.offset`."""
     state = chat.state
     into.touched[state.chat] = chat
-    signal = read(payload, chat=state.chat)
+    signal = decode_of_chat(payload, chat=state.chat)
     if signal is None:
         rules.malformed(state, offset=offset)
         row = SignalRow(offset, state.chat, None, None, None, payload, False, None, None, VoidReason.MALFORMED.value)
@@ -88,15 +89,6 @@ def fold_other(under: StoredUnder, payload: bytes, *, offset: Offset, into: Batc
             into.persons.append(row)
             return
     into.raw.append(RawRow(under.scope, under.key, offset, under.kind, payload))
-
-
-def read(payload: bytes, *, chat: ChatId) -> Signal | None:
-    """Return the signal of a chat that the bytes hold; None if they hold none, or one that is not this chat's."""
-    try:
-        signal = decode(payload)
-    except UndecodableError:
-        return None
-    return signal if getattr(signal, "chat", None) == chat else None
 
 
 def rules_version(payload: bytes) -> int | None:

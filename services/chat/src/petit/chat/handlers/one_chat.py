@@ -15,7 +15,7 @@ from petit.chat.handlers.model import (
 )
 from petit.chat.handlers.states import States
 from petit.contracts import resources, rpc
-from petit.contracts.ids import Seq
+from petit.contracts.ids import BEFORE_FIRST, Seq
 from petit.contracts.problems import Code, Refused
 from petit.contracts.subjects import partition
 
@@ -51,6 +51,8 @@ async def members(model: Model, ask: rpc.MembersAsk) -> rpc.Answer[rpc.MembersPa
 async def history(model: Model, ask: rpc.HistoryAsk) -> rpc.Answer[resources.History]:
     """Answer a stretch of the chat; void messages never were.
 
+    Nothing in the answer is above its `as_of`, so that a stream from there on neither leaves out nor repeats any.
+
     Raises:
         Refused: `chat.not_found`, `read.behind`.
     """
@@ -66,7 +68,7 @@ async def history(model: Model, ask: rpc.HistoryAsk) -> rpc.Answer[resources.His
         head_seq=head,
         first_seq=entered.first if entered.first <= head else Seq(0),
     )
-    return rpc.Answer[resources.History](as_of=as_of, body=body)
+    return rpc.Answer[resources.History](as_of=max(as_of, entered.chat.offset), body=body)
 
 
 async def message(model: Model, ask: rpc.MessageAsk) -> rpc.Answer[resources.Message]:
@@ -141,8 +143,13 @@ async def backlog(model: Model, ask: rpc.BacklogAsk) -> rpc.Answer[rpc.Backlog]:
     """
     as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
     rows = await model.repository.signals(ask.chat, after=ask.after, to=ask.to, limit=ask.limit + 1)
-    items = tuple(placement(row) for row in rows[-ask.limit :])
-    return rpc.Answer[rpc.Backlog](as_of=as_of, body=rpc.Backlog(items=items, complete=len(rows) <= ask.limit))
+    before = await model.repository.last_messages([ask.chat], at=ask.after)
+    body = rpc.Backlog(
+        items=tuple(placement(row) for row in rows[-ask.limit :]),
+        complete=len(rows) <= ask.limit,
+        after_seq=before[ask.chat].seq if ask.chat in before else BEFORE_FIRST,
+    )
+    return rpc.Answer[rpc.Backlog](as_of=as_of, body=body)
 
 
 async def _visible(model: Model, ask: rpc.MessageAsk, *, first: Seq) -> tuple[SignalRow, Seq]:

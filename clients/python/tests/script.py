@@ -16,7 +16,6 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from petit.client import Client, Patience
-from petit.client.calls import Caller
 from petit.contracts.ids import timestamp
 from petit.contracts.problems import Code, Refused
 
@@ -154,9 +153,10 @@ async def playing(server: Server) -> AsyncIterator[Client]:
         close_timeout=0.1,
     ) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
-        client = Client(f"http://127.0.0.1:{port}", tokens=Tokens(), patience=Patience(attempt_s=2, total_s=5))
-        await client.http.aclose()
-        client.http = httpx2.AsyncClient(base_url=client.base_url, transport=httpx2.MockTransport(server.handle))
-        client.caller = Caller(client.http, tokens=Tokens(), patience=client.caller.patience)
-        async with client:
+        async with Client(
+            f"http://127.0.0.1:{port}",
+            tokens=Tokens(),
+            patience=Patience(attempt_s=2, total_s=5),
+            transport=httpx2.MockTransport(server.handle),
+        ) as client:
             yield client

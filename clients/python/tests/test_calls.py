@@ -57,10 +57,12 @@ def client_of(*answers: httpx2.Response | Exception, seen: list[httpx2.Request],
             raise answer
         return answer
 
-    client = Client("http://server.test", tokens=Counting(), patience=Patience(attempt_s=1, total_s=total_s))
-    client.http = httpx2.AsyncClient(base_url="http://server.test", transport=httpx2.MockTransport(handle))
-    client.caller = calls.Caller(client.http, tokens=Counting(), patience=client.caller.patience)
-    return client
+    return Client(
+        "http://server.test",
+        tokens=Counting(),
+        patience=Patience(attempt_s=1, total_s=total_s),
+        transport=httpx2.MockTransport(handle),
+    )
 
 
 def sent(message: str, *, status: int = 201) -> httpx2.Response:

@@ -57,10 +57,17 @@ class Client:
         tokens: Where access tokens come from.
         patience: How long calls wait and are tried again.
         clock: The server's time; ids are made from it.
+        transport: What requests travel by, in place of the network: for tests.
     """
 
     def __init__(
-        self, base_url: str, *, tokens: Tokens, patience: Patience | None = None, clock: ServerClock | None = None
+        self,
+        base_url: str,
+        *,
+        tokens: Tokens,
+        patience: Patience | None = None,
+        clock: ServerClock | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.clock = clock or ServerClock()
@@ -68,7 +75,12 @@ class Client:
         self.offset = Offset(0)
         """Where the latest of our own writes is stored: given as `min_offset`, a read shows it."""
         loopback = httpx2.URL(self.base_url).host in _LOOPBACK
-        self.http = httpx2.AsyncClient(base_url=self.base_url, limits=_CONNECTIONS, trust_env=not loopback)
+        self.http = httpx2.AsyncClient(
+            base_url=self.base_url,
+            limits=_CONNECTIONS,
+            trust_env=not loopback and transport is None,
+            transport=transport,
+        )
         self.caller = Caller(self.http, tokens=tokens, patience=patience or Patience())
 
     async def __aenter__(self) -> Self:

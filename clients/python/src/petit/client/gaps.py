@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
-from petit.contracts.ids import Offset
+from petit.contracts.ids import Offset, Seq
 from petit.contracts.resources import Gap, History, Message, SignalFrame
 
 if TYPE_CHECKING:
@@ -23,17 +23,46 @@ async def messages_of(client: "Client", *, gap: Gap, after: Offset) -> AsyncIter
     Raises:
         ApiProblem: the server refuses; the chat may have been left meanwhile.
     """
-    target = urlsplit(gap.href)
-    params: dict[str, str | int | None] = {name: values[0] for name, values in parse_qs(target.query).items()}
-    params |= {"limit": PAGE, "min_offset": gap.to_offset}
-    while True:
-        page = History.model_validate_json((await client.fetch(target.path, **params)).content)
+    history = _Reader(client, gap=gap)
+    page = await history.page(history.where or {"at": await history.first_seq(after=after)})
+    while page.items:
         for message in page.items:
             if after < message.offset <= gap.to_offset:
                 yield as_signal(message)
-        if not page.items or page.items[-1].offset >= gap.to_offset or page.items[-1].seq >= page.head_seq:
+        last = page.items[-1]
+        if last.offset >= gap.to_offset or last.seq >= page.head_seq:
             return
-        params = {"after": page.items[-1].seq, "limit": PAGE, "min_offset": gap.to_offset}
+        page = await history.page({"after": last.seq})
+
+
+class _Reader:
+    """Reads the history of a gap's chat, at least as far as the gap goes."""
+
+    def __init__(self, client: "Client", *, gap: Gap) -> None:
+        target = urlsplit(gap.href)
+        self._client = client
+        self._gap = gap
+        self._path = target.path
+        asked = {name: values[0] for name, values in parse_qs(target.query).items()}
+        self.where = {name: int(asked[name]) for name in ("after", "at") if asked.get(name, "").isdecimal()}
+        """Where the `href` leads to, if that is the gap's beginning: from there on, pages go upwards."""
+
+    async def page(self, where: dict[str, int], *, limit: int = PAGE) -> History:
+        answer = await self._client.fetch(self._path, limit=limit, min_offset=self._gap.to_offset, **where)
+        return History.model_validate_json(answer.content)
+
+    async def first_seq(self, *, after: Offset) -> Seq:
+        """Find the first message later than an offset, by halving: seq and offset increase together."""
+        newest = await self.page({}, limit=1)
+        low, high = newest.first_seq, newest.head_seq
+        while low < high:
+            middle = (low + high) // 2
+            found = (await self.page({"at": middle}, limit=1)).items
+            if found and found[0].offset <= after:
+                low = Seq(found[0].seq + 1)
+            else:
+                high = Seq(middle)
+        return max(Seq(1), low)
 
 
 def as_signal(message: Message) -> SignalFrame:

@@ -29,6 +29,7 @@ from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
+from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from petit.kit.errors import Unreached
 from petit.kit.replies import Replies
@@ -153,6 +154,16 @@ class Connection(Client):
             self._pending_data_size = 0
             self._transport.write(b"".join(pending))
 
+    async def _process_err(self, err_msg: str) -> None:
+        # nats-py closes for good on whatever it does not know, as "maximum connections exceeded". A process that
+        # lives for weeks tries again.
+        if PERMISSIONS_ERR in err_msg or STALE_CONNECTION in err_msg:
+            await super()._process_err(err_msg)
+            return
+        error = nats_errors.Error(f"nats: {err_msg}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
+
     async def _start_replies(self) -> None:
         replies = Replies(self)
         await replies.start()
@@ -207,13 +218,13 @@ async def connect(
         url: One `nats://host:port`, or several separated by commas.
         name: Shown by the server's monitoring.
         within: Seconds until the first connection must stand; later ones are tried for ever.
-        on_closed: Called when the connection is over for good: closed by us, or refused by the server in
-            a way that trying again does not mend.
+        on_closed: Called when the connection is over for good: closed by us.
 
     Raises:
         Unreached: no server took us in time.
     """
     nc = Connection()
+    said = ""
 
     async def closed() -> None:
         _log.info("nats.closed", name=name)
@@ -221,14 +232,17 @@ async def connect(
             on_closed()
 
     async def failed(error: Exception) -> None:
-        if isinstance(error, ConnectionRefusedError | nats_errors.SlowConsumerError):
-            return  # said once, by whoever notices what it means
-        _log.warning("nats.failed", name=name, error=repr(error))
+        nonlocal said
+        if repr(error) != said:  # an attempt to connect every tenth of a second fails for one reason
+            said = repr(error)
+            _log.warning("nats.failed", name=name, error=said)
 
     async def broken() -> None:
         await nc._on_broken()  # noqa: SLF001 - ours; nats-py wants coroutine functions, not bound to a class
 
     async def restored() -> None:
+        nonlocal said
+        said = ""
         await nc._on_restored()  # noqa: SLF001 - likewise
 
     try:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kit.tests.reading import eventually
+from petit.kit import damage
 from petit.kit.connection import Connection, connect
-from petit.kit.errors import Unreached
+from petit.kit.errors import LogLost, Unreached
 from petit.kit.log import Log
 from petit.kit.natsserver import NatsConfig, NatsServer, NatsServerError, find_binary
 
@@ -138,3 +139,54 @@ async def test_whoever_waits_is_told_when_the_connection_breaks(server: NatsServ
     with pytest.raises(Exception, match="broke"):
         await waiting
     assert time.monotonic() - started < 1
+
+
+async def filled(store: Path) -> NatsServer:
+    """Return a stopped server with a log of some entries in more than one block."""
+    server = NatsServer(NatsConfig(store=store))
+    async with server, await connect(server.url, name="test", token=server.token) as nc:
+        log = Log(nc)
+        await log.bootstrap()
+        for number in range(12):
+            await log.append(SUBJECT, os.urandom(1_000_000), msg_id=str(number))
+    return server
+
+
+def scribble(file: Path) -> None:
+    """Overwrite what is in the middle of a file."""
+    with file.open("r+b") as raw:
+        raw.seek(file.stat().st_size // 2)
+        raw.write(os.urandom(200))
+
+
+async def test_damage_is_remembered_until_it_is_settled(tmp_path: Path) -> None:
+    server = await filled(tmp_path)
+    newest = max((tmp_path / "jetstream").rglob("SIGNALS/msgs/*.blk"), key=lambda block: int(block.stem))
+    scribble(newest)
+
+    async with server:
+        assert newest.name in " ".join(server.damage)
+    async with server:
+        assert newest.name in " ".join(server.damage)
+        damage.forget(tmp_path)
+        assert not server.damage
+
+
+async def test_a_stream_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    server = await filled(tmp_path)
+    for file in (tmp_path / "jetstream").rglob("SIGNALS/meta.inf"):
+        scribble(file)
+
+    async with server, await connect(server.url, name="test", token=server.token) as nc:
+        assert "checksums do not match" in server.damage[0]
+        with pytest.raises(LogLost):
+            await Log(nc).bootstrap()
+
+
+async def test_a_killed_server_is_not_damaged(tmp_path: Path) -> None:
+    server = await filled(tmp_path)
+    await server.start()
+    server.kill()
+
+    async with server:
+        assert server.damage == ()

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from petit.kit import damage
+
 _MIB: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.01
@@ -93,6 +95,11 @@ class NatsServer:
         """Where the server writes what it has to say."""
         return self._config.store / "nats-server.log"
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What the server said of damaged files, now or before; empty if they are well. See `petit.kit.damage`."""
+        return damage.recall(self._config.store)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -100,7 +107,7 @@ class NatsServer:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
-    async def start(self, *, within: float = 30.0) -> None:
+    async def start(self, *, within: float = 60.0) -> None:
         """Start the child and wait until it takes connections.
 
         Args:
@@ -135,7 +142,12 @@ class NatsServer:
                     await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
             self.kill()
-            raise NatsServerError(f"nats-server was not ready within {within:.0f} s; see {self.log_file}") from error
+            raise NatsServerError(
+                f"nats-server was not ready within {within:.0f} s; see {self.log_file}. If it does not get further "
+                "each time, a file of the log is damaged: restore a backup (`petit restore`)"
+            ) from error
+        finally:
+            damage.remember(self._config.store, self._said_since(start))
 
     async def stop(self, *, within: float = 10.0) -> None:
         """Ask the child to end and wait; kill it when it takes longer than `within` seconds. Twice is once."""
@@ -185,8 +197,13 @@ class NatsServer:
         finally:
             writer.transport.abort()
 
+    def _said_since(self, start: int) -> str:
+        with self.log_file.open("rb") as file:
+            file.seek(start)
+            return file.read().decode(errors="replace")
+
     def _explain(self, start: int) -> str:
-        text = self.log_file.read_bytes()[start:].decode(errors="replace")
+        text = self._said_since(start)
         tail = [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
         hint = next((hint for sign, hint in _HINTS.items() if sign in text.lower()), f"see {self.log_file}")
         return "\n  ".join([f"nats-server did not start ({hint}):", *tail])

@@ -68,10 +68,11 @@ async def test_a_new_store_is_empty(repository: Repository) -> None:
     assert await repository.rules_version() == 1
     assert await repository.chats([GROUP]) == {}
     assert await repository.heads([GROUP]) == {}
-    assert await repository.memberships([ADA]) == {ADA: []}
+    assert await repository.memberships([ADA]) == {ADA: {}}
     assert await repository.sent(ADA, id=SignalId("x")) is None
     assert await repository.messages(GROUP, first=1, last=9) == []
     assert await repository.last_messages([GROUP], at=END) == {}
+    assert await repository.activity([GROUP]) == {}
     assert await repository.signals(GROUP, after=START, to=END, limit=9) == []
     assert await repository.unannounced(range(64)) == []
 
@@ -115,12 +116,12 @@ async def test_an_older_membership_never_wins(repository: Repository) -> None:
 
     await repository.commit(batch(memberships=[gone]))
     await repository.commit(batch(memberships=[there]))
-    assert await repository.memberships([ADA]) == {ADA: []}
+    assert await repository.memberships([ADA]) == {ADA: {}}
     assert await repository.membership(ADA, chats=[GROUP]) == {}
 
     back = MembershipRow(ADA, GROUP, Offset(30), Offset(30), "member")
     await repository.commit(batch(memberships=[back]))
-    assert await repository.memberships([ADA, BOB]) == {ADA: [back], BOB: []}
+    assert await repository.memberships([ADA, BOB]) == {ADA: {GROUP: 30}, BOB: {}}
     assert await repository.membership(ADA, chats=[GROUP, ROOM]) == {GROUP: back}
 
 
@@ -266,6 +267,7 @@ async def test_the_newest_message_at_an_offset_is_found(repository: Repository) 
     log.append(viewed(GROUP, BOB, 2))
     await fold(repository, cut(log, [50]))
     messages = await repository.messages(GROUP, first=1, last=99)
+    assert await repository.activity([GROUP, ROOM]) == {GROUP: messages[-1].offset}
 
     for at in range(len(log) + 3):
         expected = [LastMessage(Seq(row.seq or 0), row.offset) for row in messages if row.offset <= at]

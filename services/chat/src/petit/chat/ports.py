@@ -107,8 +107,12 @@ class Repository(Protocol):
         """Return present members behind a place, by offset of joining, then user id."""
         ...
 
-    async def memberships(self, users: Collection[UserId]) -> dict[UserId, list[MembershipRow]]:
-        """Return the present memberships of people, in no order; one who has none has an empty list."""
+    async def activity(self, chats: Collection[ChatId]) -> dict[ChatId, Offset]:
+        """Return the offset of each chat's newest message, 0 where there is none; unknown chats are absent."""
+        ...
+
+    async def memberships(self, users: Collection[UserId]) -> dict[UserId, dict[ChatId, Offset]]:
+        """Return the present memberships of people with the offset of joining; one who has none has an empty dict."""
         ...
 
     async def membership(self, user: UserId, *, chats: Collection[ChatId]) -> dict[ChatId, MembershipRow]:

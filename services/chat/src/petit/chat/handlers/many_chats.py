@@ -64,11 +64,7 @@ async def memberships(model: Model, ask: rpc.MembershipsAsk) -> rpc.Answer[rpc.M
         Refused: `read.behind`.
     """
     as_of = await model.reach.ready(ask.min_offset, partition=None)
-    rows = await model.repository.memberships(ask.users)
-    users = {
-        user: {row.chat: row.joined_offset for row in chats if row.joined_offset is not None}
-        for user, chats in rows.items()
-    }
+    users = await model.repository.memberships(ask.users)
     return rpc.Answer[rpc.Memberships](as_of=as_of, body=rpc.Memberships(users=users))
 
 

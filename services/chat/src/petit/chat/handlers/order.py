@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.chat.ports import Repository
-from petit.contracts.ids import ChatId, Offset, UserId
+from petit.contracts.ids import BEFORE_LOG, ChatId, Offset, UserId
 
 KEPT: Final = 200_000
 """Places over all orders that are kept for their next pages; some 150 bytes each."""
@@ -27,7 +27,7 @@ class Order:
         """Return the places behind one; None: the first ones."""
         start = 0
         if place is not None:
-            start = bisect.bisect_right(self.places, _key(place), key=_key)
+            start = bisect.bisect_right(self.places, -place[0], key=lambda found: -found[0])
         return list(self.places[start : start + limit])
 
 
@@ -56,30 +56,19 @@ class Orders:
 
 
 async def ordered(repository: Repository, user: UserId, *, at: Offset) -> Order:
-    """Return a person's chats by their activity at or below an offset: the newest message, else the joining."""
-    joined = {
-        row.chat: row.joined_offset
-        for row in (await repository.memberships([user]))[user]
-        if row.joined_offset is not None and row.joined_offset <= at
-    }
-    activity: dict[ChatId, Offset] = {}
-    later: list[ChatId] = []
+    """Return a person's chats by their activity at or below an offset: the newest message, else the joining.
+
+    Activity is the offset of a signal of the chat, so no two chats have the same.
+    """
+    joined = {chat: offset for chat, offset in (await repository.memberships([user]))[user].items() if offset <= at}
+    newest: dict[ChatId, Offset] = {}
     for chats in _chunks(list(joined)):
-        for chat, head in (await repository.heads(chats)).items():
-            if head.last_offset <= at:
-                activity[chat] = max(head.last_offset, joined[chat])
-            else:
-                later.append(chat)
-    for chats in _chunks(later):
-        last = await repository.last_messages(chats, at=at)
-        activity.update(
-            (chat, max(last[chat].offset if chat in last else joined[chat], joined[chat])) for chat in chats
-        )
-    return Order(tuple(sorted(((offset, chat) for chat, offset in activity.items()), key=_key)))
-
-
-def _key(place: Place) -> tuple[int, ChatId]:
-    return -place[0], place[1]
+        newest |= await repository.activity(chats)
+    for chats in _chunks([chat for chat, offset in newest.items() if offset > at]):
+        earlier = await repository.last_messages(chats, at=at)
+        newest |= {chat: earlier[chat].offset if chat in earlier else BEFORE_LOG for chat in chats}
+    places = [(max(offset, joined[chat]), chat) for chat, offset in newest.items()]
+    return Order(tuple(sorted(places, reverse=True)))
 
 
 def _chunks(chats: list[ChatId]) -> Iterator[list[ChatId]]:

@@ -121,18 +121,21 @@ def members(
     return [MemberRow._make(row) for row in rows]
 
 
-def memberships(db: sqlite3.Connection, users: Collection[UserId]) -> dict[UserId, list[MembershipRow]]:
+def activity(db: sqlite3.Connection, ids: Collection[ChatId]) -> dict[ChatId, Offset]:
+    """See `Repository.activity`."""
+    source = "FROM json_each(?) AS asked CROSS JOIN chat_state ON chat = asked.value"
+    return _mapping(db, f"SELECT json_group_object(chat, last_offset) {source}", json.dumps(list(ids)))
+
+
+def memberships(db: sqlite3.Connection, users: Collection[UserId]) -> dict[UserId, dict[ChatId, Offset]]:
     """See `Repository.memberships`."""
-    found: dict[UserId, list[MembershipRow]] = {user: [] for user in users}
-    rows = _rows(
-        db,
-        _MEMBERSHIP,
-        "FROM json_each(?) AS asked CROSS JOIN memberships ON user = asked.value AND joined_offset IS NOT NULL",
-        json.dumps(list(found)),
+    sql = (
+        "SELECT json_group_object(user, json(chats)) FROM (SELECT user, json_group_object(chat, joined_offset) AS chats"
+        " FROM json_each(?) AS asked CROSS JOIN memberships ON user = asked.value AND joined_offset IS NOT NULL"
+        " GROUP BY user)"
     )
-    for row in map(MembershipRow._make, rows):
-        found[row.user].append(row)
-    return found
+    found: dict[UserId, dict[ChatId, Offset]] = _mapping(db, sql, json.dumps(list(dict.fromkeys(users))))
+    return {user: found.get(user, {}) for user in users}
 
 
 def membership(db: sqlite3.Connection, user: UserId, *, chats: Collection[ChatId]) -> dict[ChatId, MembershipRow]:
@@ -239,6 +242,12 @@ def _rows(db: sqlite3.Connection, columns: str, source: str, *values: object) ->
     sql = f"SELECT json_group_array(json_array({outer})) FROM (SELECT {inner} {source})"  # noqa: S608 - our own words
     rows: list[list[Any]] = json.loads(db.execute(sql, values).fetchone()[0])
     return rows
+
+
+def _mapping(db: sqlite3.Connection, sql: str, *values: object) -> dict[Any, Any]:
+    """Return the JSON object that a question answers with."""
+    found: dict[Any, Any] = json.loads(db.execute(sql, values).fetchone()[0])
+    return found
 
 
 def _state(row: ChatRow) -> ChatState:

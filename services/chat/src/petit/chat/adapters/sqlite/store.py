@@ -124,7 +124,11 @@ class SqliteStore:
         """See `Repository.members`."""
         return await self._read(partial(queries.members, chat=chat, after=after, limit=limit))
 
-    async def memberships(self, users: Collection[UserId]) -> dict[UserId, list[MembershipRow]]:
+    async def activity(self, chats: Collection[ChatId]) -> dict[ChatId, Offset]:
+        """See `Repository.activity`."""
+        return await self._read(partial(queries.activity, ids=chats))
+
+    async def memberships(self, users: Collection[UserId]) -> dict[UserId, dict[ChatId, Offset]]:
         """See `Repository.memberships`."""
         return await self._read(partial(queries.memberships, users=users))
 

@@ -30,6 +30,8 @@ class Ask(_Wire):
     """Any request."""
 
     min_offset: Offset = BEFORE_LOG
+    traceparent: str | None = None
+    """Which trace this belongs to (W3C Trace Context, 3.2), for logs; None where the client sent none."""
 
 
 class Answer(_Wire, Generic[T]):

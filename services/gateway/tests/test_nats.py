@@ -31,6 +31,7 @@ from petit.contracts.signals import Joined, JoinedData, OpsRules, OpsRulesData
 from petit.contracts.subjects import GATEWAY_DO, chat_owner, partition
 from petit.gateway.adapters.chat import NatsChats
 from petit.gateway.app import gateway, over_nats
+from petit.gateway.ports import TRACEPARENT
 from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection, connect
 from petit.kit.feed import Feed
@@ -120,6 +121,23 @@ async def test_every_question_goes_to_who_can_answer_it(nc: Connection) -> None:
         await question()
         assert asked[-1] == (chat_owner(partition(CHAT), method) if method in OWNED else f"rpc.chat.any.{method}")
     await service.stop()
+
+
+async def test_the_trace_of_a_request_goes_with_its_questions(nc: Connection) -> None:
+    heard: list[bytes] = []
+
+    async def handle(_: str, payload: bytes) -> bytes:
+        heard.append(payload)
+        return answer(SentBefore(found=False), as_of=Offset(9))
+
+    service = await serve(nc, "rpc.chat.>", handle)
+    token = TRACEPARENT.set("00-trace-span-01")
+    await NatsChats(nc).sent(SentAsk(user=ADA, id=SignalId(NO_CHAT)))
+    TRACEPARENT.reset(token)
+    await NatsChats(nc).sent(SentAsk(user=ADA, id=SignalId(NO_CHAT)))
+    await service.stop()
+
+    assert [SentAsk.model_validate_json(one).traceparent for one in heard] == ["00-trace-span-01", None]
 
 
 async def test_a_refusal_comes_through_as_it_is(nc: Connection) -> None:

@@ -6,6 +6,7 @@ one): temporary, told to the client as 503 and retried by the client, because wh
 has used them up by then.
 """
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -32,6 +33,8 @@ from petit.contracts.rules import ChatState
 from petit.kit.auth import Principal
 
 T = TypeVar("T")
+TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""The trace that the running request belongs to; adapters pass it on to whom they ask."""
 
 
 class StoredAt(Protocol):

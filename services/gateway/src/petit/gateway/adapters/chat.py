@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pydantic import BaseModel
-
 from petit.contracts.ids import ChatId
 from petit.contracts.resources import Chat, History, Message
 from petit.contracts.rpc import (
+    Ask,
     ChatAsk,
     Delivered,
     HistoryAsk,
@@ -26,7 +25,7 @@ from petit.contracts.rpc import (
 )
 from petit.contracts.signals import OpsRules
 from petit.contracts.subjects import chat_any, chat_owner, partition
-from petit.gateway.ports import Found
+from petit.gateway.ports import TRACEPARENT, Found
 from petit.kit.connection import Connection
 from petit.kit.rpc import ask
 
@@ -85,12 +84,15 @@ class NatsChats:
         """See `Chats.delivered`."""
         await self._owner(ask.chat, "delivered", ask, body=dict)
 
-    async def _owner(self, chat: ChatId, method: str, request: BaseModel, *, body: type[T]) -> Found[T]:
+    async def _owner(self, chat: ChatId, method: str, request: Ask, *, body: type[T]) -> Found[T]:
         return await self._ask(chat_owner(partition(chat), method), request, body=body)
 
-    async def _any(self, method: str, request: BaseModel, *, body: type[T]) -> Found[T]:
+    async def _any(self, method: str, request: Ask, *, body: type[T]) -> Found[T]:
         return await self._ask(chat_any(method), request, body=body)
 
-    async def _ask(self, subject: str, request: BaseModel, *, body: type[T]) -> Found[T]:
+    async def _ask(self, subject: str, request: Ask, *, body: type[T]) -> Found[T]:
+        trace = TRACEPARENT.get()
+        if trace is not None:
+            request = request.model_copy(update={"traceparent": trace})
         found, as_of = await ask(self.nc, subject, request, body=body, within=self.within_s)
         return Found(found, as_of)

@@ -5,6 +5,7 @@ what a path can, and origins on the list may read answers from a browser (CORS).
 here as well: 500 `internal`, with the traceback in the log and nothing of it on the wire.
 """
 
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -14,11 +15,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from petit.contracts.problems import Code, Refused
+from petit.gateway.domain.traces import child_of
 from petit.gateway.http.api import methods_of
 from petit.gateway.http.exchange import KEY, Exchange, Reply, request_ids
 from petit.gateway.http.problems import Headers, internal, problem_body, problem_headers
 from petit.gateway.http.send import SendRoute, chat_in
-from petit.gateway.ports import Limits
+from petit.gateway.ports import TRACEPARENT, Limits
 
 _LOGGER: Final = structlog.get_logger("petit.gateway.http")
 _NO_CONTENT: Final = 204
@@ -50,6 +52,9 @@ class Front:
             raise RuntimeError(f"the gateway serves http, not {scope['type']}")
         path, method = scope["path"], scope["method"]
         exchange = Exchange(self._new_request_id(), self._limits.show("reads"), dict(scope["headers"]))
+        trace = exchange.headers.get(b"traceparent")
+        if trace is not None:
+            TRACEPARENT.set(child_of(trace, span=secrets.token_hex(8)))  # this request's task ends with it
         if method == "POST":
             chat = chat_in(path)
             if chat is not None:
@@ -69,7 +74,7 @@ class Front:
         except ClientDisconnect:
             return None
         except Exception:
-            _LOGGER.exception("send.crashed", request_id=exchange.request_id.decode())
+            _LOGGER.exception("send.crashed", **_names(exchange))
             return _refusal(internal(exchange.request_id))
 
     async def _pass_on(self, exchange: Exchange, *, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +93,7 @@ class Front:
         try:
             await self._app(inner, receive, decorated)
         except Exception:  # it was answered by then; see `http.api`
-            _LOGGER.exception("request.crashed", request_id=exchange.request_id.decode(), path=scope["path"])
+            _LOGGER.exception("request.crashed", path=scope["path"], **_names(exchange))
 
     async def _write(self, exchange: Exchange, send: Send, reply: Reply | None) -> None:
         if reply is None:
@@ -130,3 +135,7 @@ class Front:
 
 def _refusal(refused: Refused) -> Reply:
     return Reply(refused.status, problem_headers(refused), problem_body(refused))
+
+
+def _names(exchange: Exchange) -> dict[str, str | None]:
+    return {"request_id": exchange.request_id.decode(), "traceparent": TRACEPARENT.get()}

@@ -13,9 +13,10 @@ How a pane gets its stream:
 * Two tabs of different people share the cookie, too. `hello` says whose stream it is; a pane that finds itself on
   somebody else's shows nothing of it and goes on with a header.
 
-Both ways end in the same frames. A frame moves the cursor, and frames are applied one after the other: a first `hello`
-reads everything afresh, at least as new as the stream's beginning; a signal that something read already reflects
-changes nothing; a `gap` is read from the newest message back, so that the page never shows a hole.
+Both ways end in the same frames, which are applied one after the other, each moving the cursor. A first `hello` reads
+everything afresh; the first frame after it that says where the log is has it read again, at least as new as that, because
+the cursor is opaque and a read may lag behind the stream's beginning. A signal that something read reflects already
+changes nothing. After a `gap` the open chat is read from its newest message back, so that the page never shows a hole.
 
 A browser opens six connections to an origin over HTTP/1.1, and each tab's stream is one of them.
 """

@@ -82,16 +82,16 @@ export class Api {
     }
   }
 
-  /** Return what the API answers, and in `asOf` which offset of the log it reflects. Trouble that passes is waited out,
-   *  so a body carries its own id where it must not be done twice. */
+  /** Return what the API answers, and at which offset of the log: `asOf` a read, `storedAt` a write. Trouble that passes
+   *  is waited out, so a body carries its own id where it must not be done twice. */
   async call(method, path, body, init) {
     const headers = { "Content-Type": "application/json" };
     const sent = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) };
     for (let failures = 0; ; failures++) {
       try {
         const answer = await this.request(path, { ...sent, ...init });
-        const asOf = Number(answer.headers.get("Petit-As-Of"));
-        return { ...JSON.parse((await answer.text()) || "{}"), asOf };
+        const [asOf, storedAt] = ["Petit-As-Of", "Petit-Offset"].map((name) => Number(answer.headers.get(name)));
+        return { ...JSON.parse((await answer.text()) || "{}"), asOf, storedAt };
       } catch (error) {
         const final = error instanceof Refused && error.status < 500 && error.status !== 425 && error.status !== 429;
         if (final || error instanceof LoggedOut) throw error;

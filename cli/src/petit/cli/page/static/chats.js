@@ -31,7 +31,7 @@ export class Chats {
   /** Take a frame of the stream. The first that says where the log is shows how new a first reading has to be. */
   async take(event, data) {
     if (event === "hello" && !data.resumed) {
-      this.all.clear();
+      this.all = new Map();
       this.#offset = 0;
       this.#settled = false;
       return this.#read();
@@ -50,7 +50,9 @@ export class Chats {
    *  the newest messages of the open chat. */
   async #read() {
     const page = await this.#api.get(`/v1/chats?limit=200&min_offset=${this.#offset}`);
-    for (const chat of page.items) this.#put(chat, page.asOf);
+    const before = this.all;
+    this.all = new Map();
+    for (const chat of page.items) this.#put(chat, { asOf: page.asOf, before: before.get(chat.id) });
     this.#changed("list");
     if (this.openId) await this.open(this.openId);
   }
@@ -63,17 +65,16 @@ export class Chats {
   /** Read one chat and return it; null, and it is forgotten, if it is not ours (any more). */
   async read(id) {
     const chat = await this.#api.get(`/v1/chats/${id}?min_offset=${this.#offset}`).catch(gone);
-    if (chat?.role) this.#put(chat, chat.asOf);
+    if (chat?.role) this.#put(chat, { asOf: chat.asOf, before: this.all.get(id) });
     else this.all.delete(id);
     if (!chat?.role && id === this.openId) this.openId = null;
     this.#changed("list");
     return this.all.get(id) ?? null;
   }
 
-  #put(fresh, asOf) {
-    const known = this.all.get(fresh.id) ?? { messages: null, seen: new Map(), peer: null };
-    const activity = fresh.last?.offset ?? fresh.joined_offset;
-    const chat = Object.assign(known, fresh, { asOf, activity: Math.max(activity, known.activity ?? 0) });
+  #put(fresh, { asOf, before = { messages: null, seen: new Map(), activity: 0 } }) {
+    const activity = Math.max(fresh.last?.offset ?? fresh.joined_offset, before.activity);
+    const chat = Object.assign(before, fresh, { asOf, activity });
     this.all.set(chat.id, chat);
     if (chat.kind === "dm" && !chat.peer) this.#findPeer(chat);
   }
@@ -108,17 +109,18 @@ export class Chats {
     this.openId = id;
     const chat = this.opened ?? (await this.read(id));
     if (!chat) return;
-    const page = await this.#history("");
+    const page = await this.#history("").catch(gone);
+    if (!page) return; // a signal is on its way that says why
     const next = (chat.messages?.at(-1)?.seq ?? -1) + 1;
     if (page.items[0]?.seq <= next) page.items.forEach((message) => this.#place(chat, message));
     else chat.messages = page.items;
     chat.firstSeq = page.first_seq;
-    const last = page.items.at(-1);
-    if (last?.by === this.#api.me.id) {
-      const views = await this.#api.get(`/v1/chats/${id}/messages/${last.id}/views?limit=200`);
-      for (const { user, seen } of views.items) if (seen) this.#see(chat, user, last.seq);
-    }
     this.#changed("messages");
+    const last = page.items.at(-1);
+    if (last?.by !== this.#api.me.id) return;
+    const path = `/v1/chats/${id}/messages/${last.id}/views`;
+    const views = await this.#api.get(`${path}?limit=200&min_offset=${this.#offset}`).catch(gone);
+    for (const { user, seen } of views?.items ?? []) if (seen) this.#see(chat, user, last.seq);
   }
 
   async earlier() {
@@ -185,16 +187,22 @@ export class Chats {
     const found = await this.#api.get(`/v1/users?limit=200&username=${encodeURIComponent(username)}`);
     const person = found.items.find((each) => each.username === username.toLowerCase());
     if (!person) throw new Error(`There is nobody called ${username}.`);
-    return (await this.#api.call("POST", "/v1/chats", { kind: "dm", members: [person.id] })).id;
+    return this.#begin("/v1/chats", { kind: "dm", members: [person.id] });
   }
 
   /** Join the room of this title, or open it where there is none. */
   async inRoom(title) {
     const found = await this.#api.get(`/v1/rooms?limit=200&q=${encodeURIComponent(title)}`);
     const room = found.items.find((each) => each.title === title);
-    if (!room) return (await this.#api.call("POST", "/v1/chats", { kind: "room", title, id: this.#api.newId() })).id;
-    await this.#api.call("POST", `/v1/chats/${room.id}/join`, {});
-    return room.id;
+    if (room) return this.#begin(`/v1/chats/${room.id}/join`, {});
+    return this.#begin("/v1/chats", { kind: "room", title, id: this.#api.newId() });
+  }
+
+  /** Write, and return the id of the chat, which what is read from now on reflects. */
+  async #begin(path, body) {
+    const { id, chat, storedAt } = await this.#api.call("POST", path, body);
+    this.#offset = Math.max(this.#offset, storedAt);
+    return id ?? chat.id;
   }
 }
 

@@ -10,7 +10,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** Make an element. */
-function make(tag, attributes, ...children) {
+function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
@@ -27,6 +27,7 @@ export class Pane {
   #pending = new Map(); // message id -> {chat, text, offset}: composed here, and not yet come back by the stream
   #work = Promise.resolve(); // frames, and reads that must not overtake them, one after the other
   #sending = Promise.resolve(); // sends, in the order in which they were composed
+  #entries = new Map(); // chat id -> its row in the list
   #drawing = false;
   #viewing = 0;
 
@@ -40,7 +41,10 @@ export class Pane {
     const { username, password } = this.#find(".login").elements;
     username.value = password.value = root.dataset.user = name;
     root.setAttribute("aria-label", name);
-    this.#on(".login", "submit", () => this.#enter(() => this.#api.logIn(username.value.trim(), password.value)));
+    this.#on(".login", "submit", async () => {
+      await this.#enter(() => this.#api.logIn(username.value.trim(), password.value));
+      if (this.#find(".login").hidden) root.focus();
+    });
     this.#on(".leave", "click", () => this.#leave());
     this.#on(".start", "submit", (event) => this.#start(event));
     this.#on(".earlier", "click", () => this.#queue(() => this.#earlier()));
@@ -129,6 +133,7 @@ export class Pane {
   #show(id) {
     this.#chats.openId = id;
     this.#find(".messages").replaceChildren();
+    this.#find(".log").ariaBusy = "true"; // what was said before is not news
     this.#draw();
     if (id === null) return;
     this.#queue(() => this.#chats.openId === id && this.#chats.open(id));
@@ -214,7 +219,8 @@ export class Pane {
     this.#root.classList.toggle("talking", Boolean(chat));
     this.#drawList(list);
     this.#find(".talk h3").textContent = chat ? this.#chats.title(chat) : "No chat yet";
-    this.#find(".talk small").textContent = chat && chat.kind !== "dm" ? `${chat.members_count} in this ${chat.kind}` : "";
+    const many = chat && chat.kind !== "dm";
+    this.#find(".talk small").textContent = many ? `${chat.members_count} in this ${chat.kind}` : "";
     this.#find(".send button").disabled = this.#find("textarea").disabled = !chat;
     this.#find(".seen").textContent = chat ? this.#seen(chat) : "";
     const unread = list.reduce((sum, each) => sum + each.unread, 0);
@@ -223,24 +229,33 @@ export class Pane {
     this.#attend();
   }
 
+  /** Keep the rows that are there, so that a click or the focus on one is not lost when something happens meanwhile. */
   #drawList(list) {
     const holder = this.#find(".chats ul");
-    const focused = holder.contains(document.activeElement) ? document.activeElement.dataset.chat : null;
-    holder.replaceChildren(...list.map((chat) => make("li", {}, this.#entry(chat))));
-    if (focused) holder.querySelector(`[data-chat="${focused}"]`)?.focus({ preventScroll: true });
+    const rows = list.map((chat) => this.#entry(chat));
+    if (rows.length === holder.children.length && rows.every((row, at) => row === holder.children[at])) return;
+    const focused = holder.contains(document.activeElement) ? document.activeElement : null;
+    holder.replaceChildren(...rows);
+    focused?.focus({ preventScroll: true });
   }
 
   #entry(chat) {
-    const title = this.#chats.title(chat);
-    const face = make("span", { class: "face", "aria-hidden": "true" });
-    this.#face(face, { id: chat.peer ?? chat.id, name: title, room: chat.kind !== "dm" });
-    const current = { "data-chat": chat.id, "aria-current": String(chat.id === this.#chats.openId) };
-    const button = make("button", { type: "button", ...current }, face, make("b", {}, title));
-    button.append(make("small", {}, chat.last?.text ?? "Nothing said yet"));
-    const count = chat.unread >= 100 ? "99+" : String(chat.unread);
-    if (chat.unread) button.append(make("span", { class: "unread" }, count, make("i", { class: "hidden" }, " unread")));
-    button.addEventListener("click", () => this.#show(chat.id));
-    return button;
+    if (!this.#entries.has(chat.id)) {
+      const face = make("span", { class: "face", "aria-hidden": "true" });
+      const unread = make("span", { class: "unread" });
+      const button = make("button", { type: "button" }, face, make("b"), make("small"), unread);
+      button.addEventListener("click", () => this.#show(chat.id));
+      this.#entries.set(chat.id, make("li", {}, button));
+    }
+    const row = this.#entries.get(chat.id);
+    const [face, title, last, unread] = row.firstChild.children;
+    title.textContent = this.#chats.title(chat);
+    this.#face(face, { id: chat.peer ?? chat.id, name: title.textContent, room: chat.kind !== "dm" });
+    last.textContent = chat.last?.text ?? "Nothing said yet";
+    unread.hidden = !chat.unread;
+    unread.replaceChildren(chat.unread >= 100 ? "99+" : String(chat.unread), make("i", { class: "hidden" }, " unread"));
+    row.firstChild.setAttribute("aria-current", chat.id === this.#chats.openId);
+    return row;
   }
 
   #face(face, { id, name, room = false }) {
@@ -265,6 +280,7 @@ export class Pane {
     this.#find(".earlier").hidden = !(from > (chat.firstSeq || Infinity));
     this.#drawPending();
     this.#scroll(follow);
+    queueMicrotask(() => (this.#find(".log").ariaBusy = "false"));
   }
 
   #row({ id, seq, offset, by, at, text, deleted }) {
@@ -285,8 +301,9 @@ export class Pane {
       if (chat === this.#chats.openId && (ids.has(id) || offset <= last)) this.#pending.delete(id);
     }
     const waiting = [...this.#pending].filter(([, { chat }]) => chat === this.#chats.openId);
-    const row = ([id, { text }]) => make("li", { class: "mine", "data-id": id }, make("p", {}, text), make("time", {}, "Sending…"));
-    this.#find(".pending").replaceChildren(...waiting.map(row));
+    const parts = (text) => [make("p", {}, text), make("time", {}, "Sending…")];
+    const rows = waiting.map(([id, { text }]) => make("li", { class: "mine", "data-id": id }, ...parts(text)));
+    this.#find(".pending").replaceChildren(...rows);
   }
 
   /** Who has read the last message, where that is mine. */

@@ -1,4 +1,4 @@
-/** Everything that happens, as one stream that resumes by itself: an EventSource with a cookie, or fetch with a header. */
+/** All that happens, as one stream that resumes by itself: an EventSource with a cookie, or fetch with a header. */
 
 import { LoggedOut, Refused, pause } from "./api.js";
 

@@ -224,3 +224,17 @@ async def test_something_that_is_no_frame_is_a_broken_connection(transport: Tran
 async def test_the_servers_time_corrects_the_clock(transport: Transport) -> None:
     async with playing(Server([[hello("c0"), "silence"]])) as client, client.stream(transport=transport):
         assert abs(client.clock.now_ms()) < 60_000  # the script's hello says 1970
+
+
+async def test_leaving_takes_a_reader_that_was_cancelled_along(transport: Transport) -> None:
+    async with playing(Server([[hello("c0"), "silence"]])) as client:
+        async with client.stream(transport=transport) as stream:
+            reading = asyncio.create_task(_all_of(stream))
+            await asyncio.sleep(0)
+            reading.cancel()
+
+        assert reading.cancelled()
+
+
+async def _all_of(stream: streams.Stream) -> list[int]:
+    return [signal.offset async for signal in stream]

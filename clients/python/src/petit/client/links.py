@@ -4,6 +4,7 @@ What goes wrong is one of three things: a refusal (`ApiProblem`), a connection t
 silence, which is for the caller to time.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -108,8 +109,9 @@ async def open_sse(http: httpx2.AsyncClient, *, opening: Opening, caller: Caller
         timeout=httpx2.Timeout(OPEN_TIMEOUT_S, read=None),
     )
     try:
-        response = await http.send(request, stream=True)
-    except httpx2.TransportError as error:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            response = await http.send(request, stream=True)
+    except (httpx2.TransportError, TimeoutError) as error:
         raise Dropped(f"no stream: {error!r}") from error
     try:
         if response.status_code >= _BAD:

@@ -39,6 +39,7 @@ SILENCE: Final = 2.5
 """Heartbeats that may fail to come before a connection counts as dead."""
 UNKNOWN_HEARTBEAT_S: Final = 10.0
 """Until `hello` says how often they come: how long to wait for it is this times `SILENCE`."""
+LEAVING_S: Final = 5.0
 RENEWAL_TIMEOUT_S: Final = 10.0
 _TOKEN_TRIES: Final = 2
 _BYE_TOKEN: Final = frozenset({4401, 4409})
@@ -57,6 +58,7 @@ class Stream:
         self._transport = transport
         self._payload = payload
         self._frames: AsyncGenerator[Frame, None] | None = None
+        self._reading = asyncio.Lock()
         self._token: str | None = None
         self._filled: dict[ChatId, Offset] = {}
         self.cursor = cursor
@@ -85,7 +87,10 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._frames is not None:
+        if self._frames is None:
+            return
+        # A task that iterates, and was cancelled just now, is on its way out.
+        async with asyncio.timeout(LEAVING_S), self._reading:
             await self._frames.aclose()
 
     async def __aiter__(self) -> AsyncIterator[SignalFrame]:
@@ -117,7 +122,12 @@ class Stream:
         """
         if self._frames is None:
             raise RuntimeError("a stream is entered first: `async with client.stream() as stream`")
-        async for frame in self._frames:
+        while True:
+            async with self._reading:
+                try:
+                    frame = await anext(self._frames)
+                except StopAsyncIteration:  # the stream was left meanwhile
+                    return
             yield frame
 
     # ── connections, one after another ───────────────────────────────────────────────────────────

@@ -159,8 +159,8 @@ async def test_views_say_who_has_seen_a_message_without_its_author(edge: Edge) -
     chat = await edge.create("group", ADA, *[f"u{number}" for number in range(7)])
     offset = await edge.say(chat, "one", by=ADA)
     await edge.say(chat, "two", by=UserId("u0"))
-    await edge.view(chat, 1, by="u1")
-    first = (await edge.history(chat, ADA, min_offset=offset)).items[0].id
+    viewed = await edge.view(chat, 1, by="u1")
+    first = (await edge.history(chat, ADA, min_offset=max(offset, viewed))).items[0].id
     delivered = rpc.Delivered(chat=chat, markers={UserId("u2"): 2, UserId("stranger"): 2, UserId("u1"): 2})  # type: ignore[dict-item]
     assert await edge.about(chat, "delivered", delivered, body=dict) == {}
 

@@ -34,12 +34,12 @@ ROUTES = [
 READS = [path for method, path in ROUTES if method == "GET"]
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_without_a_token_nobody_is_answered(world: Edge, method: str, path: str) -> None:
-    response = await world.client(None).request(method, path, content=b"{not json")
+async def test_without_a_token_nobody_is_answered(world: Edge) -> None:
+    for method, path in ROUTES:
+        response = await world.client(None).request(method, path, content=b"{not json")
 
-    assert code(response) == (401, "token.missing")
-    assert response.headers["www-authenticate"].startswith("Bearer")
+        assert code(response) == (401, "token.missing"), path
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,14 @@ async def test_keys_that_cannot_be_had_are_no_refusal(world: Edge) -> None:
 
 
 @pytest.mark.parametrize("user", ["ada", None])
-@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/v1/nothing"), ("PUT", "/v1/me"), ("GET", "/healthz")])
-async def test_every_answer_carries_its_id_and_the_limits(
-    world: Edge, *, method: str, path: str, user: str | None
-) -> None:
-    responses = [await world.client(user).request(method, path) for _ in range(2)]
+async def test_every_answer_carries_its_id_and_the_limits(world: Edge, user: str | None) -> None:
+    for method, path in (*ROUTES, ("GET", "/v1/nothing"), ("PUT", "/v1/me"), ("GET", "/healthz")):
+        responses = [await world.client(user).request(method, path) for _ in range(2)]
 
-    assert len({one.headers["petit-request-id"] for one in responses}) == 2
-    for one in responses:
-        assert ";q=5000;w=1" in one.headers["ratelimit-policy"]
-        assert ";r=" in one.headers["ratelimit"]
+        assert len({one.headers["petit-request-id"] for one in responses}) == 2
+        for one in responses:
+            assert ";q=5000;w=1" in one.headers["ratelimit-policy"]
+            assert ";r=" in one.headers["ratelimit"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,6 @@ async def test_head_is_get_without_the_body(world: Edge) -> None:
     assert response.headers["petit-as-of"] == "0"
 
 
-@pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
@@ -128,11 +125,12 @@ async def test_head_is_get_without_the_body(world: Edge) -> None:
         ("q=%ff", "?"),
     ],
 )
-async def test_a_query_that_will_not_do(world: Edge, *, path: str, query: str, pointer: str) -> None:
-    response = await world.client("ada").get(f"{path}?{query}")
+async def test_a_query_that_will_not_do(world: Edge, query: str, pointer: str) -> None:
+    for path in READS:
+        response = await world.client("ada").get(f"{path}?{query}")
 
-    assert code(response) == (422, "request.invalid")
-    assert problem(response)["errors"][0]["pointer"] == pointer
+        assert code(response) == (422, "request.invalid"), path
+        assert problem(response)["errors"][0]["pointer"] == pointer
 
 
 LISTS = [
@@ -144,7 +142,6 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "query",
     [
@@ -159,11 +156,12 @@ LISTS = [
         "cursor=" + "A" * 5_000,
     ],
 )
-async def test_a_page_that_is_not_there(world: Edge, path: str, query: str) -> None:
-    response = await world.client("ada").get(f"{path}?{query}")
+async def test_a_page_that_is_not_there(world: Edge, query: str) -> None:
+    for path in LISTS:
+        response = await world.client("ada").get(f"{path}?{query}")
 
-    assert code(response) == (422, "request.invalid")
-    assert problem(response)["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
+        assert code(response) == (422, "request.invalid"), path
+        assert problem(response)["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
 
 
 async def test_a_cursor_of_another_list(world: Edge) -> None:

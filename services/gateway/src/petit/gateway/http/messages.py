@@ -41,13 +41,21 @@ def add_messages(router: APIRouter, *, reads: Reads) -> None:
         min_offset: MinOffset = BEFORE_LOG,
     ) -> Response:
         """Return a stretch of history, ascending by `seq`; the newest where no place is given."""
-        places = {"before": before, "after": after, "around": around, "at": at}
-        given = [name for name, place in places.items() if place is not None]
+        places = (("before", before), ("after", after), ("around", around), ("at", at))
+        given = [name for name, place in places if place is not None]
         if len(given) > 1:
             raise invalid(FieldError(pointer=f"?{name}", detail="only one place may be given") for name in given)
-        found = await reads.chats.history(
-            HistoryAsk(chat=chat, viewer=caller.user, limit=limit, min_offset=min_offset, **places)
+        ask = HistoryAsk(
+            chat=chat,
+            viewer=caller.user,
+            before=before,
+            after=after,
+            around=around,
+            at=at,
+            limit=limit,
+            min_offset=min_offset,
         )
+        found = await reads.chats.history(ask)
         return answer(found.body, as_of=found.as_of)
 
     @router.get(

@@ -82,7 +82,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
                 mirror=mirror,
                 tokens=verifier,
                 clock=clock,
-                options=LiveOptions(origins=settings.origins),
+                options=LiveOptions(origins=settings.origins | place.origins),
             )
 
             reading = tasks.create_task(feed.run(), name="feed")

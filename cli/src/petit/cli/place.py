@@ -29,6 +29,11 @@ class Place:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def origins(self) -> frozenset[str]:
+        """The origins that the page may have been loaded from."""
+        return frozenset({self.url, f"http://localhost:{self.port}"})
+
+    @property
     def log(self) -> LogConfig:
         """What the log is made as."""
         return LogConfig(duplicate_window=self.settings.duplicate_window_s)

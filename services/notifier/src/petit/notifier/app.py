@@ -44,7 +44,7 @@ class Options:
     """What a deployment decides."""
 
     origins: frozenset[str] = frozenset()
-    """Origins whose pages may open streams, beside the one that streams are opened at."""
+    """Origins whose pages may open streams: where the apps are served, this edge's own if it serves any."""
     ring_bytes: int = LIMIT_BYTES
     """How much of the recent past is kept for those who come back."""
     known: int = CAPACITY
@@ -120,6 +120,7 @@ class Notifier:
                 renewals=NatsRenewals(self._nc, instance=instance, here=hub.renew),
                 door=partial(open_stream, hub=hub, doings=doings),
                 origins=self._options.origins,
+                clock=self._clock,
             )
             spawn(hub.run())
             async with self._subscribed(Subscribers(hub), instance=instance):

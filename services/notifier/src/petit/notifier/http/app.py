@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from petit.contracts.ids import Epoch, UserId
 from petit.contracts.problems import Code, Refused
 from petit.kit.auth import bearer
+from petit.kit.clock import Clock
 from petit.kit.serving import TAKEOVER
 from petit.notifier.domain.frames import Format
 from petit.notifier.http.answers import Headers, Reply, ok, refusal, send_reply
@@ -41,11 +42,19 @@ class Front:
     """Serves the routes that `claims` names; everything else is 404.
 
     Args:
-        origins: Origins whose pages may open streams and read answers, beside the one that the request went to.
+        origins: Origins whose pages may open streams and read answers, this edge's own among them.
     """
 
     def __init__(
-        self, log: Log, *, tokens: Tokens, tickets: Tickets, renewals: Renewals, door: Door, origins: frozenset[str]
+        self,
+        log: Log,
+        *,
+        tokens: Tokens,
+        tickets: Tickets,
+        renewals: Renewals,
+        door: Door,
+        origins: frozenset[str],
+        clock: Clock,
     ) -> None:
         self._log = log
         self._tokens = tokens
@@ -53,6 +62,7 @@ class Front:
         self._renewals = renewals
         self._door = door
         self._origins = origins
+        self._clock = clock
         self._word = secrets.token_hex(6)
         self._count = itertools.count(1)
 
@@ -113,6 +123,8 @@ class Front:
             form = Format.SSE_FULL if payload == "full" else Format.SSE_THIN
             seen = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("cursor")
         user, session, expires_at = await self._caller(headers, ticket=query.get("ticket"))
+        if expires_at * 1000 <= self._clock.now_ms():  # requests have some leeway, but a stream would end as it begins
+            raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
         cursor = None if seen is None else cursor_of(seen, epoch=Epoch(self._log.epoch))
         head = websocket_head(scope, also=also) if form.websocket else sse_head(also)
         return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)

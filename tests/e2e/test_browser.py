@@ -1,4 +1,4 @@
-"""R15: what a browser does by itself with the stream, seen in a real one."""
+"""R14: the browser itself reconnects to the stream, seen in a real one."""
 
 import random
 from collections.abc import AsyncIterator

@@ -14,9 +14,9 @@ How a pane gets its stream:
   somebody else's shows nothing of it and goes on with a header.
 
 Both ways end in the same frames, which are applied one after the other, each moving the cursor. A first `hello` reads
-everything afresh; the first frame after it that says where the log is has it read again, at least as new as that, because
-the cursor is opaque and a read may lag behind the stream's beginning. A signal that something read reflects already
-changes nothing. After a `gap` the open chat is read from its newest message back, so that the page never shows a hole.
+everything afresh. The first frame after it that says where the log is has everything read again, at least as new as
+that: the cursor is opaque, and a read may lag behind the stream's beginning. A signal that something read reflects
+already changes nothing. After a `gap` the open chat is read from its newest message back: the page never shows a hole.
 
 A browser opens six connections to an origin over HTTP/1.1, and each tab's stream is one of them.
 """

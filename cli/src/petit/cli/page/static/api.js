@@ -82,8 +82,8 @@ export class Api {
     }
   }
 
-  /** Return what the API answers, and at which offset of the log: `asOf` a read, `storedAt` a write. Trouble that passes
-   *  is waited out, so a body carries its own id where it must not be done twice. */
+  /** Return what the API answers, and at which offset of the log: `asOf` a read, `storedAt` a write. Trouble that
+   *  passes is waited out, so a body carries its own id where it must not be done twice. */
   async call(method, path, body, init) {
     const headers = { "Content-Type": "application/json" };
     const sent = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) };

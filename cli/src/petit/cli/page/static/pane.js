@@ -41,6 +41,7 @@ export class Pane {
     const { username, password } = this.#find(".login").elements;
     username.value = password.value = root.dataset.user = name;
     root.setAttribute("aria-label", name);
+    this.#find(".chats").setAttribute("aria-label", `Chats of ${name}`);
     this.#on(".login", "submit", async () => {
       await this.#enter(() => this.#api.logIn(username.value.trim(), password.value));
       if (this.#find(".login").hidden) root.focus();

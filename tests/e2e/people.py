@@ -79,6 +79,21 @@ class People:
         """Make somebody."""
         return (await self(1))[0]
 
+    async def without_login(self, count: int) -> list[UserId]:
+        """Make people who only are there, and return their ids."""
+        permits = asyncio.Semaphore(_AT_ONCE)
+        await self._log_in_as_admin()
+
+        async def one() -> UserId:
+            async with permits:
+                answer = await self.admin(
+                    "POST", "/users", json={"username": f"s{secrets.token_hex(8)}", "enabled": True}
+                )
+                assert answer.status_code == _CREATED, answer.text
+                return UserId(answer.headers["Location"].rsplit("/", 1)[1])
+
+        return list(await asyncio.gather(*(one() for _ in range(count))))
+
     async def named(self, username: str) -> Person:
         """Return somebody who is there from the beginning, as `ada`."""
         person = await self._enter(username)

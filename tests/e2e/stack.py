@@ -118,7 +118,14 @@ class Stack:
             _signal(pid, signal.SIGKILL)
         up.wait()
         self._up = None
-        until(lambda: not any(map(_runs, pids)), within_s=STOP_S, what=f"{pids} are gone")
+        until(lambda: not any(map(runs, pids)), within_s=STOP_S, what=f"{pids} are gone")
+
+    def kill_supervisor(self) -> None:
+        """`kill -9` the supervisor alone, as a user might."""
+        up = self._running()
+        up.kill()
+        up.wait()
+        self._up = None
 
     def close(self) -> None:
         """Leave nothing running, whatever state it is in."""
@@ -234,7 +241,8 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Say whether a process runs."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -19,9 +19,9 @@ from tests.e2e.watching import watching
 
 AT_ONCE = 50
 WEEK_MS = 7 * 24 * 3600 * 1000
-WINDOW_S = 3
+WINDOW_S = 5
 """The log's dedupe window in the installation whose clocks are wrong."""
-FRESH_MS = 500
+FRESH_MS = 2_000
 AHEAD_MS = 1_000
 
 
@@ -196,7 +196,7 @@ async def test_clocks_that_differ_and_a_window_that_has_passed_make_no_second_me
             await asyncio.gather(*(send_on_new_connection(stack, ada, chat=chat, body=body) for _ in range(AT_ONCE)))
         )
 
-        deadline = time.monotonic() + 2 * WINDOW_S
+        deadline = time.monotonic() + WINDOW_S + 2
         while time.monotonic() < deadline:
             answers.append(await send_on_new_connection(stack, ada, chat=chat, body=body))
 

@@ -164,9 +164,8 @@ async def test_more_than_the_backlog_bound_comes_as_a_gap_first(people: People, 
 
     gap, signal_frames = frames[0], [frame for frame in frames if frame.event == "signal"]
     assert (gap.event, gap.id, gap.data["chat"]) == ("gap", cursor, loud)
-    page = await ada.ask("GET", gap.data["href"])
-    assert page.status_code == 200
-    assert page.json()["items"][0]["offset"] == offsets[0]
+    page = (await ada.ask("GET", gap.data["href"])).json()
+    assert [m for m in page["items"] if gap.data["after_offset"] < m["offset"] <= gap.data["to_offset"]], gap.data
     live = [frame.data["offset"] for frame in signal_frames if frame.data["chat"] == loud]
     assert gap.data["after_offset"] < offsets[0]
     assert [offset for offset in offsets if offset > gap.data["to_offset"]] == live

@@ -143,9 +143,7 @@ async def test_delivered_is_told_to_those_who_look_and_kept(people: People) -> N
     assert await _views(bob, message) == {ada.id: SeenBy(user=ada.id, seen=False, delivered=True)}
 
 
-@pytest.mark.parametrize(
-    "body", [{"seq": 0}, {"seq": -1}, {"seq": 2}, {"seq": "1"}, {"seq": 1.5}, {}, {"seq": 1, "x": 1}]
-)
+@pytest.mark.parametrize("body", [{"seq": -1}, {"seq": 2}, {"seq": "1"}, {"seq": 1.5}, {}, {"seq": 1, "x": 1}])
 async def test_a_marker_beyond_what_there_is_is_refused(people: People, body: dict[str, object]) -> None:
     """API section 1: out of range is 422, and moves nothing."""
     ada, bob = await people(2)

@@ -1,0 +1,126 @@
+"""R42, as far as the Python client goes: it resumes by itself, fills gaps, and its local state equals a fresh read."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from petit.client import LocalState, Stream
+from petit.client.chatcopy import ChatCopy
+from petit.contracts.ids import ChatId
+from petit.contracts.resources import Sent
+from tests.e2e.acting import Crowd
+from tests.e2e.history import whole
+from tests.e2e.people import People, Person
+from tests.e2e.scale import scaled, within
+from tests.e2e.stack import Stack
+from tests.e2e.waiting import eventually
+from tests.e2e.wire import Transport, opened
+from tests.e2e.writing import until_written, writing
+
+SEEDS = scaled(2, full=100)
+STEPS = scaled(80, full=400)
+BACKLOG = 1_000
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("transport", ["sse", "ws"])
+async def test_the_client_fills_a_gap_by_itself(people: People, transport: Transport) -> None:
+    """API section 3: whoever iterates over the client's stream sees each message once, missed ones too."""
+    ada, bob = await people(2)
+    chat = (await bob.client.create_chat("group", title="g", members=[ada.id])).id
+    async with opened(transport, ada.client.base_url, token=await ada.token()) as wire:
+        cursor = (await wire.frame()).id
+    sent = [await bob.client.send(chat, str(number)) for number in range(BACKLOG + 150)]
+
+    got: list[str] = []
+    async with ada.client.stream(cursor, transport=transport) as stream, asyncio.timeout(30):
+        async for signal in stream:
+            got.append(signal.id)
+            if signal.id == sent[-1].id:
+                break
+
+    assert got == [each.id for each in sent]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("transport", ["sse", "ws"])
+async def test_the_client_resumes_by_itself_when_everything_is_killed(
+    own_stack: Callable[..., Stack], transport: Transport
+) -> None:
+    """R14, R16, R42: one `async for` over kills of each process and of all: every message once, in order."""
+    stack = own_stack(processes=2)
+    stack.start()
+    async with People(stack) as people:
+        ada, bob = await people(2)
+        chat = (await bob.client.create_chat("group", title="g", members=[ada.id])).id
+        got: list[str] = []
+
+        async with ada.client.stream(transport=transport) as stream:
+            reading = asyncio.create_task(_read(stream, got))
+            async with writing(bob, chat, pause_s=0.01) as sent:
+                await _kill_one_after_another(stack, sent)
+            await eventually(partial(_includes, got, sent[-1].id), within_s=30, what="the last message has come")
+            reading.cancel()
+
+        history = await whole(ada.client, chat, min_offset=sent[-1].offset)
+        assert got == [message.id for message in history]
+        assert {each.id for each in sent} == {message.id for message in history}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", range(SEEDS))
+@within(60)
+async def test_the_local_state_equals_a_fresh_read_after_anything(people3: People, seed: int) -> None:
+    """Show 2: four people do things at random; each one's state, moved by signals, is what a fresh read shows."""
+    chance = random.Random(seed)
+    crowd = await people3(4)
+    async with asyncio.TaskGroup() as tasks:
+        states = [LocalState(person.client, transport=chance.choice(["sse", "ws"])) for person in crowd]
+        for state in states:
+            await state.__aenter__()
+        following = [tasks.create_task(_follow(state)) for state in states]
+
+        await Crowd(crowd, chance=chance).act(STEPS)
+        for person, state in zip(crowd, states, strict=True):
+            await eventually(partial(_is_fresh, person, state), within_s=15, what="the state is fresh", every_s=0.2)
+        for task in following:
+            task.cancel()
+    for state in states:
+        assert state.snapshots == 1
+        await state.__aexit__(None, None, None)
+
+
+async def _read(stream: Stream, got: list[str]) -> None:
+    async for signal in stream:
+        got.append(signal.id)  # noqa: PERF401 - looked at while it grows
+
+
+async def _includes(got: list[str], id: str) -> bool:
+    return id in got
+
+
+async def _kill_one_after_another(stack: Stack, sent: list[Sent]) -> None:
+    """Kill what a user's stream hangs on, and in the end most of it at once, while somebody writes."""
+    for victims in (("edge-0",), ("edge-1",), ("nats-server",), ("edge-0", "edge-1", "chat-0", "nats-server")):
+        await until_written(sent, more=10)
+        pids = {name: stack.pids()[name] for name in victims}
+        stack.kill(*victims)
+        await asyncio.to_thread(stack.when_replaced, pids)
+    await until_written(sent, more=10)
+
+
+async def _follow(state: LocalState) -> None:
+    async for _ in state:
+        pass
+
+
+async def _is_fresh(person: Person, state: LocalState) -> bool:
+    async with LocalState(person.client) as fresh:
+        return _comparable(state.chats) == _comparable(fresh.chats)
+
+
+def _comparable(chats: dict[ChatId, ChatCopy]) -> dict[ChatId, tuple[object, ...]]:
+    return {id: (copy.chat, list(copy.members.items()), copy.messages) for id, copy in chats.items()}

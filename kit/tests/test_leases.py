@@ -1,6 +1,7 @@
 """Every partition has an owner soon, and one owner but for moments."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from kit.tests.proxy import proxied
 from kit.tests.reading import always, eventually
 from petit.kit.connection import Connection, connect
+from petit.kit.kv import Bucket, BucketConfig
 from petit.kit.leases import Leases, ReplicaTakenError
 from petit.kit.natsserver import NatsServer
 from petit.kit.shares import shares
@@ -165,6 +167,26 @@ async def test_a_long_absence_of_the_server_costs_ownership_until_it_is_back(
         await eventually(lambda: one.told == frozenset(), within=3)
         await server.start()
         await eventually(lambda: one.told == ALL, within=3)
+
+
+async def test_what_another_still_claims_is_left_to_it(nc: Connection) -> None:
+    bucket = Bucket(nc, BucketConfig(name="LEASES", ttl=2, in_memory=True))
+    await bucket.bootstrap()
+
+    async def claim(partitions: frozenset[int]) -> None:
+        while True:
+            await bucket.put("chat.z", json.dumps({"by": "z", "claims": sorted(partitions)}).encode())
+            await asyncio.sleep(0.5)
+
+    greedy = asyncio.create_task(claim(ALL))
+    async with replica(nc, "a") as one:
+        await always(lambda: one.leases.owned == frozenset(), during=1.5)
+        greedy.cancel()
+        modest = asyncio.create_task(claim(ALL - frozenset(range(8))))
+        share = shares(["a", "z"], partitions=64)["a"]
+        await eventually(lambda: one.leases.owned == share & frozenset(range(8)), within=1)
+        modest.cancel()
+        await eventually(lambda: one.leases.owned == ALL, within=3)
 
 
 async def test_groups_do_not_meet(nc: Connection) -> None:

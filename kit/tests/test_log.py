@@ -197,8 +197,9 @@ async def test_an_append_to_a_stopped_server_is_unanswered(log: Log, server: Nat
     assert (await log.info()).messages == 1
 
 
-async def test_what_was_given_up_is_not_written_later(server: NatsServer, log: Log) -> None:
-    large = os.urandom(7_000_000)  # more than the kernel takes from us while nobody reads
+@pytest.mark.parametrize("size", [1_000_000, 7_000_000])
+async def test_what_was_given_up_is_not_written_later(server: NatsServer, log: Log, size: int) -> None:
+    large = os.urandom(size)  # of the one, the kernel takes all from us while nobody reads; of the other, a part
     async with proxied(server.port) as proxy, await connect(proxy.url, name="cut off", token=server.token) as nc:
         far = Log(nc)
         await far.append(SUBJECT, b"x", msg_id="ann:1")
@@ -211,6 +212,18 @@ async def test_what_was_given_up_is_not_written_later(server: NatsServer, log: L
 
     assert stored.offset == 2
     assert (await log.info()).messages == 2
+
+
+async def test_what_was_not_sent_when_the_connection_broke_is_never_sent(nc: Connection, log: Log) -> None:
+    back = asyncio.Event()
+    nc.on_reconnected(back.set)
+
+    nc.write(SUBJECT, b"late")
+    await nc.force_reconnect()  # in the same turn of the loop
+
+    await asyncio.wait_for(back.wait(), 5)
+    await nc.flush()
+    assert (await log.info()).messages == 0
 
 
 async def test_nothing_is_written_after_its_deadline(log: Log) -> None:

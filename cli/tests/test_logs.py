@@ -62,6 +62,17 @@ def test_a_journal_writes_everything_and_shows_what_matters(tmp_path: Path) -> N
     assert out.getvalue() == ""
 
 
+def test_a_warning_that_repeats_itself_is_shown_once(tmp_path: Path) -> None:
+    err = io.StringIO()
+    journal = Journal("chat-0", folder=tmp_path, terminal=Terminal(io.StringIO(), err, colours=False))
+
+    for _ in range(5):
+        journal.take(json.dumps({"event": "fold.waits", "level": "warning"}))
+
+    assert err.getvalue().splitlines() == ["chat-0: fold.waits"]
+    assert len((tmp_path / "chat-0.log").read_text().splitlines()) == 5
+
+
 @pytest.mark.parametrize(
     ("stream", "environment", "wanted"),
     [

@@ -4,7 +4,7 @@ import errno
 
 from petit.chat.ports import StoreBroken
 from petit.cli.issuer import Unusable
-from petit.kit.errors import LogFault
+from petit.kit.errors import LogFault, LogFull
 
 
 def explain(error: BaseException) -> str | None:
@@ -12,6 +12,8 @@ def explain(error: BaseException) -> str | None:
     match error:
         case LogFault() | StoreBroken() | Unusable():
             return str(error)
+        case LogFull():
+            return f"there is no room for the log ({error.detail}): make room on its disk and run ./petit up again"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"the disk is full ({error.filename or 'of the data folder'}): make room and run ./petit up again"
         case _:

@@ -12,7 +12,7 @@ from petit.cli.datadir import DataDir
 from petit.cli.logins import REALM, KeptTokens, Logins
 from petit.cli.trouble import Trouble
 from petit.client import Client, NotFound, Patience, every
-from petit.contracts.ids import is_uuid
+from petit.contracts.ids import dm_chat_id, is_uuid
 from petit.contracts.resources import Chat, Me, Person
 
 ATTEMPT_S: Final = 5.0
@@ -103,8 +103,8 @@ class Session:
         Raises:
             Trouble: none, or several.
         """
-        if word.startswith("@"):
-            return (await self.client.create_chat("dm", members=[(await self.person(word)).id])).id
+        if word.startswith("@"):  # whether we have talked or not: its id follows from who we are
+            return dm_chat_id((await self.me()).id, (await self.person(word)).id)
         if is_uuid(word):
             return word
         mine = every(lambda cursor: self.client.chats(cursor=cursor, limit=200))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from petit.cli import show
 from petit.cli.session import Session, Who, acting
-from petit.client import Conflict, every
+from petit.client import Conflict, NotFound, every
 from petit.client.client import Kind
 from petit.contracts.resources import Chat, Message
 
@@ -22,7 +22,14 @@ class Asked:
 async def send(asked: Asked, *, chat: str, text: str, id: str | None) -> None:
     """Send a message and say where it is stored."""
     async with acting(asked.who) as session:
-        sent = await session.client.send(await session.chat(chat), text, id=id)
+        chat_id, message = await session.chat(chat), id or session.client.new_id()
+        try:
+            sent = await session.client.send(chat_id, text, id=message)
+        except NotFound:
+            if not chat.startswith("@"):
+                raise
+            await session.client.create_chat("dm", members=[(await session.person(chat)).id])
+            sent = await session.client.send(chat_id, text, id=message)
     if asked.json:
         show.record(sent)
     else:

@@ -7,6 +7,8 @@ dropped here.
 
 import contextlib
 import json
+import math
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,9 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 KEPT: Final = 3
 """Older files: name.log.1 is the newest of them."""
 _LOUD: Final = frozenset({"warning", "error", "critical", "exception"})
+SAME_S: Final = 60.0
+"""A warning that says what it said less than so many seconds ago is for the file only."""
+_REMEMBERED: Final = 64
 _TAIL: Final = 20
 _OWN_WORDS: Final = frozenset({"event", "level", "timestamp", "logger", "exception", "stack"})
 _SHOWN: Final = 400
@@ -89,14 +94,22 @@ class Journal:
     def __init__(self, name: str, *, folder: Path, terminal: Terminal) -> None:
         self._name = name
         self._terminal = terminal
+        self._shown: dict[str, float] = {}
         self.file = LogFile(folder / f"{name}.log")
 
     def take(self, line: str) -> None:
         """Take one line that the process wrote."""
         self.file.write(line)
         loud = warning_in(line)
-        if loud is not None:
-            self._terminal.warn(self._name, loud)
+        if loud is None:
+            return
+        now = time.monotonic()
+        if self._shown.get(loud, -math.inf) + SAME_S > now:
+            return
+        self._shown[loud] = now
+        while len(self._shown) > _REMEMBERED:
+            del self._shown[next(iter(self._shown))]
+        self._terminal.warn(self._name, loud)
 
 
 def warning_in(line: str) -> str | None:

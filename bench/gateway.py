@@ -6,7 +6,7 @@ Real: nats-server, `kit.log`, `kit.feed`, `kit.mirror`, token verification, uvic
 for: chat (its answer to a seed; nothing else is asked on this path). The generator is a process of its own and
 speaks HTTP/1.1 over raw sockets, one request at a time on each connection.
 """
-# ruff: noqa: INP001, T201 - a script, and its figures are for whoever runs it
+# ruff: noqa: D102, INP001, S101, T201 - a script, and its figures are for whoever runs it
 
 import argparse
 import asyncio
@@ -17,10 +17,11 @@ import pstats
 import statistics
 import tempfile
 import time
-
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
@@ -28,7 +29,8 @@ from kit.tests.auth.minting import Clock as TestClock
 from kit.tests.auth.minting import MemoryIssuer
 from petit.contracts.ids import ChatId, Offset, Timestamp, UserId
 from petit.contracts.rpc import Do, DoBatch, Seed, SeedMember
-from petit.gateway.app import Options, gateway, over_nats
+from petit.gateway.app import Gateway, Options, gateway, over_nats
+from petit.kit.auth import Verifier
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
 from petit.kit.feed import Feed
@@ -68,13 +70,13 @@ def chat_ids() -> list[ChatId]:
     return [ChatId(f"019353a0-0000-7000-8000-{number:012x}") for number in range(CHATS)]
 
 
-async def serve(url: str, token: str, *, pipe: Any, tokens: list[bytes], verifier: Any, profile: bool) -> None:
+async def serve(url: str, token: str, *, pipe: Pipe, tokens: list[bytes], verifier: Verifier, profile: bool) -> None:
     """Run the gateway until the pipe says stop."""
     clock = SystemClock()
     async with await connect(url, name="bench", token=token) as nc:
         log = Log(nc)
         await log.bootstrap()
-        told: list[Callable[[Entry], None]] = []
+        told: list[Callable[[Entry], object]] = []
 
         def deliver(entry: Entry) -> None:
             for listener in told:
@@ -95,7 +97,7 @@ async def serve(url: str, token: str, *, pipe: Any, tokens: list[bytes], verifie
         loop = asyncio.get_running_loop()
         async with edge.running(), serving(edge.asgi, sock=sock) as port:
             pipe.send(port)
-            profiler = cProfile.Profile(time.process_time) if profile else None
+            profiler = cProfile.Profile() if profile else None
             if profiler:
                 profiler.enable()
             while (word := await loop.run_in_executor(None, pipe.recv)) == "do":
@@ -107,7 +109,7 @@ async def serve(url: str, token: str, *, pipe: Any, tokens: list[bytes], verifie
         reading.cancel()
 
 
-async def do(edge: Any, pipe: Any) -> None:
+async def do(edge: Gateway, pipe: Pipe) -> None:
     """Measure batches of WebSocket writes, without NATS between notifier and gateway."""
     make, chats = Uuid7Maker(SystemClock()), chat_ids()
     items = [
@@ -125,7 +127,7 @@ async def do(edge: Any, pipe: Any) -> None:
     pipe.send((len(items) / took, (time.process_time() - before) / len(items) * 1e6))
 
 
-def gateway_process(url: str, token: str, pipe: Any, *, profile: bool) -> None:
+def gateway_process(url: str, token: str, pipe: Pipe, *, profile: bool) -> None:
     """Run the gateway's process."""
     clock = TestClock()
     clock.time = time.time()
@@ -146,7 +148,8 @@ class Sender(asyncio.Protocol):
         self._heard = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -168,6 +171,10 @@ class Sender(asyncio.Protocol):
             return
         self._at = time.perf_counter()
         self._transport.write(request)
+
+
+def _same(sender: Sender) -> Sender:
+    return sender
 
 
 async def generate(port: int, tokens: list[bytes], *, sends: int, connections: int) -> dict[str, float]:
@@ -192,7 +199,7 @@ async def generate(port: int, tokens: list[bytes], *, sends: int, connections: i
     for _ in range(connections):
         future = loop.create_future()
         sender = Sender(next_request, future)
-        await loop.create_connection(lambda one=sender: one, "127.0.0.1", port)
+        await loop.create_connection(partial(_same, sender), "127.0.0.1", port)
         senders.append(sender)
         futures.append(future)
     await asyncio.gather(*futures)

@@ -6,6 +6,9 @@ import pytest
 
 from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset, UserId, dm_chat_id
+from petit.contracts.resources import History
+from petit.contracts.rpc import HistoryAsk
+from petit.gateway.ports import Found
 from services.gateway.tests.edge import NO_CHAT, Edge, code, problem
 
 FIELDS = {
@@ -236,6 +239,22 @@ async def test_joining_a_room_answers_where_its_stream_goes_on(world: Edge) -> N
     assert (answer["chat"]["role"], answer["chat"]["members_count"]) == ("member", 2)
     assert Cursor.parse(answer["cursor"]) == Cursor(Epoch(1), Offset(world.log.last))
     assert response.headers["petit-offset"] == str(world.log.last)
+
+
+async def test_what_a_join_shows_ends_where_its_cursor_begins(world: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = await world.create("ada", kind="room")
+    sent = [(await world.send("ada", room, text=str(number))).json() for number in range(5)]
+    history = world.chats.history
+
+    async def ahead_of_what_it_promises(ask: HistoryAsk) -> Found[History]:
+        return Found((await history(ask)).body, Offset(sent[2]["offset"]))
+
+    monkeypatch.setattr(world.chats, "history", ahead_of_what_it_promises)
+
+    answer = (await world.client("bob").post(f"/v1/chats/{room}/join")).json()
+
+    assert [one["text"] for one in answer["recent"]] == ["0", "1", "2"]
+    assert Cursor.parse(answer["cursor"]).offset == sent[2]["offset"]
 
 
 async def test_joining_again_answers_alike_and_stores_nothing(world: Edge) -> None:

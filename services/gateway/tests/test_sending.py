@@ -6,6 +6,8 @@ import uuid
 import pytest
 
 from petit.contracts.ids import UserId, nonce_id, timestamp
+from petit.contracts.problems import Code, Refused
+from petit.contracts.rpc import SentAsk
 from petit.gateway.app import Options
 from services.gateway.tests.edge import NO_CHAT, Edge, code, edge, problem
 
@@ -176,6 +178,22 @@ async def test_what_only_chat_knows_is_unavailable_while_chat_is_down(world: Edg
     assert code(response) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
     assert world.log.last == before
+
+
+@pytest.mark.parametrize("body", [{"nonce": "n"}, {"id": str(uuid.uuid4())}])
+async def test_a_fold_that_is_behind_is_an_outage_to_a_write(
+    world: Edge, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]
+) -> None:
+    async def behind(ask: SentAsk) -> None:
+        raise Refused(Code.READ_BEHIND, f"not at {ask.min_offset} yet", retry_after=1)
+
+    chat = await world.create("ada")
+    monkeypatch.setattr(world.chats, "sent", behind)
+    monkeypatch.setattr(world.chats, "propose", behind)
+
+    for response in (await world.send("ada", chat, **body), await world.client("ada").post(f"/v1/chats/{chat}/leave")):
+        assert code(response) == (503, "unavailable")
+        assert int(response.headers["retry-after"]) >= 1
 
 
 async def test_an_unknown_chat_is_unavailable_while_chat_is_down(world: Edge) -> None:

@@ -17,7 +17,7 @@ from petit.contracts.problems import Code, Refused
 from petit.contracts.resources import dump
 from petit.contracts.rpc import Do, DoBatch, Done, DoneItem
 from petit.gateway.domain.bodies import Body, MarkerBody, SendBody
-from petit.gateway.domain.refusals import invalid_body, no_such_chat, wrong
+from petit.gateway.domain.refusals import invalid_body, no_such_chat, of_write, wrong
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.sending import Sending
 from petit.gateway.ports import Limits
@@ -47,7 +47,7 @@ class Doing:
         try:
             return await self._one(item)
         except Refused as refused:
-            refusal = refused
+            refusal = of_write(refused)
         except Exception:
             _LOGGER.exception("do.failed", do=item.do)
             refusal = Refused(Code.INTERNAL, f"{item.do} failed; the operator's log has why")

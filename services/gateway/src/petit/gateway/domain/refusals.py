@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from petit.contracts.problems import Code, FieldError, Refused
+from petit.contracts.problems import Code, FieldError, Refused, Unavailable
 
 _MAX_ERRORS: Final = 50
 """Errors told of one request; a body may be wrong in more places."""
@@ -41,3 +41,8 @@ def no_such_chat(chat: str) -> Refused:
 def alike(refused: Refused, chat: str) -> Refused:
     """Return a refusal as it is told, whoever made it and whatever it says: see `no_such_chat`."""
     return no_such_chat(chat) if refused.code is Code.CHAT_NOT_FOUND else refused
+
+
+def of_write(refused: Refused) -> Refused:
+    """Return how a write is refused: where it had to ask a fold that is behind, as in any outage."""
+    return Unavailable(refused.detail) if refused.code is Code.READ_BEHIND else refused

@@ -90,16 +90,16 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return problem_response(error)
+    async def refused(request: Request, error: Refused) -> Response:
+        return _told(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def not_valid(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(refused_by_fastapi(error))
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
+        return _told(request, refused_by_fastapi(error))
 
     @app.exception_handler(Exception)
     async def crashed(request: Request, _: Exception) -> Response:
-        return problem_response(internal(exchange_of(request.scope).request_id))
+        return _told(request, internal(exchange_of(request.scope).request_id))
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: ClientDisconnect) -> Response:
@@ -109,9 +109,13 @@ def _add_problems(app: FastAPI) -> None:
     async def not_there(request: Request, error: HTTPException) -> Response:
         path = request.url.path
         if error.status_code == _METHOD_REFUSED:
-            response = problem_response(Refused(Code.METHOD_REFUSED, f"{path} does not know {request.method}"))
+            response = _told(request, Refused(Code.METHOD_REFUSED, f"{path} does not know {request.method}"))
             response.headers["allow"] = ", ".join(methods_of(app, path))
             return response
         if error.status_code == _NOT_FOUND:
-            return problem_response(Refused(Code.ROUTE_NOT_FOUND, f"there is no route {path}"))
+            return _told(request, Refused(Code.ROUTE_NOT_FOUND, f"there is no route {path}"))
         raise error
+
+
+def _told(request: Request, refused: Refused) -> Response:
+    return problem_response(refused, request_id=exchange_of(request.scope).request_id)

@@ -15,10 +15,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from petit.contracts.problems import Code, Refused
+from petit.gateway.domain.refusals import of_write
 from petit.gateway.domain.traces import child_of
 from petit.gateway.http.api import methods_of
 from petit.gateway.http.exchange import KEY, Exchange, Reply, request_ids
-from petit.gateway.http.problems import Headers, internal, problem_body, problem_headers
+from petit.gateway.http.problems import Headers, internal, log_refusal, problem_body, problem_headers
 from petit.gateway.http.send import SendRoute, chat_in
 from petit.gateway.ports import TRACEPARENT, Limits
 
@@ -70,7 +71,9 @@ class Front:
         try:
             return await self._sends.answer(chat, exchange, query=query, receive=receive)
         except Refused as refused:
-            return _refusal(refused)
+            told = of_write(refused)
+            log_refusal(told, request_id=exchange.request_id)
+            return _refusal(told)
         except ClientDisconnect:
             return None
         except Exception:

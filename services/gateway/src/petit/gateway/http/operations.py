@@ -6,18 +6,17 @@ from pydantic import BaseModel
 
 from petit.contracts.problems import Code, status_of
 
-READ: Final = (
+_ANY: Final = (
     Code.TOKEN_MISSING,
     Code.TOKEN_INVALID,
     Code.TOKEN_EXPIRED,
     Code.REQUEST_INVALID,
-    Code.READ_BEHIND,
     Code.RATE_LIMITED,
     Code.INTERNAL,
     Code.UNAVAILABLE,
 )
-WRITE: Final = (*READ, Code.REQUEST_TOO_LARGE)
-"""Writes read as well: a chat whose owner is behind answers `read.behind`."""
+READ: Final = (*_ANY, Code.READ_BEHIND)
+WRITE: Final = (*_ANY, Code.REQUEST_TOO_LARGE)
 IN_CHAT: Final = (Code.CHAT_NOT_FOUND,)
 _PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 

@@ -2,13 +2,18 @@
 
 from typing import Final
 
+import structlog
 from starlette.responses import Response
 
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Code, Refused, Unavailable
 from petit.kit.auth import challenge
 
 MEDIA_TYPE: Final = "application/problem+json"
+_LOGGER: Final = structlog.get_logger("petit.gateway.http")
 _UNAUTHORIZED: Final = 401
+_UNLOGGED: Final = frozenset(
+    {Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.RATE_LIMITED, Code.ROUTE_NOT_FOUND, Code.INTERNAL}
+)
 
 Headers = list[tuple[bytes, bytes]]
 """As ASGI has them."""
@@ -29,8 +34,9 @@ def problem_headers(refused: Refused) -> Headers:
     return headers
 
 
-def problem_response(refused: Refused) -> Response:
+def problem_response(refused: Refused, *, request_id: bytes) -> Response:
     """Return a refusal as FastAPI's handlers answer it."""
+    log_refusal(refused, request_id=request_id)
     response = Response(problem_body(refused), status_code=refused.status)
     response.raw_headers += problem_headers(refused)
     return response
@@ -39,3 +45,11 @@ def problem_response(refused: Refused) -> Response:
 def internal(request_id: bytes) -> Refused:
     """Return the answer to a request that met a bug: nothing but where to find it."""
     return Refused(Code.INTERNAL, f"request {request_id.decode()} failed; the operator's log has why")
+
+
+def log_refusal(refused: Refused, *, request_id: bytes) -> None:
+    """Log a refusal as what it is: an answer, or an outage. What strangers and floods are told is not worth a line."""
+    if refused.code in _UNLOGGED:
+        return
+    log = _LOGGER.warning if isinstance(refused, Unavailable) else _LOGGER.info
+    log("request.refused", code=str(refused.code), detail=refused.detail, request_id=request_id.decode())

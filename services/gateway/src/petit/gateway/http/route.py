@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
 from petit.contracts.problems import FieldError, Refused
-from petit.gateway.domain.refusals import alike, invalid, pointer, wrong
+from petit.gateway.domain.refusals import alike, invalid, of_write, pointer, wrong
 from petit.gateway.http.exchange import Door, exchange_of, read_body
 from petit.gateway.ports import Kind
 
@@ -64,7 +64,8 @@ def edge_route(door: Door | None) -> type[APIRoute]:
                 try:
                     return await handle(ReadRequest(request, raw))
                 except Refused as refused:
-                    raise alike(refused, request.path_params.get("chat", "")) from refused
+                    told = alike(refused, request.path_params.get("chat", ""))
+                    raise (told if kind == "reads" else of_write(told)) from refused
 
             return checked
 

@@ -45,7 +45,7 @@ def add_tickets(router: APIRouter, *, tickets: Tickets, clock: Clock, secure: bo
             )
         holder = TicketFor(user=caller.user, session=caller.session, expires_at=caller.expires_at)
         word = await tickets.issue(holder.model_dump_json().encode())
-        return answer(Ticket(ticket=word, expires_in=TTL_S))
+        return answer(Ticket(ticket=word, expires_in=max(1, min(TTL_S, left_s))))
 
 
 def _with_cookies(token: bytes, left_s: int, *, secure: bool) -> Response:

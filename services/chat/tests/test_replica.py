@@ -19,6 +19,8 @@ from petit.contracts.signals import (
     ChatCreatedData,
     Joined,
     JoinedData,
+    MsgVoid,
+    MsgVoidData,
     OpsRules,
     OpsRulesData,
     encode,
@@ -129,6 +131,56 @@ async def test_a_void_send_is_announced_once_whatever_crashes(server: NatsServer
                 assert len(backlog.items) == 5
 
         assert (await edge.log.info()).last == last
+
+
+async def test_announcements_that_are_in_the_log_are_not_made_again_by_a_rebuild(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    async with edge_of(server) as edge:
+        async with replica_of(server, tmp_path / "chat.db"):
+            chat = await edge.create("group", ADA, BOB)
+        void = await edge.say(chat, "no member", by="eve")
+        data = MsgVoidData(message=edge.id(), offset=void, reason="not_member")
+        told = await edge.store(MsgVoid(id=edge.id(), by=UserId("eve"), at=now(), chat=chat, data=data), chat)
+        async with replica_of(server, tmp_path / "rebuilt.db"):
+            await edge.chat(chat, ADA, min_offset=told)
+            later = await edge.say(chat, "no member", by="eve")
+            await eventually_at(edge, Offset(later + 1))
+
+        assert (await edge.log.info()).last == told + 2
+
+
+async def test_a_chat_that_is_further_than_its_checkpoint_is_not_folded_twice(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    store = tmp_path / "chat.db"
+    async with edge_of(server) as edge:
+        async with replica_of(server, store):
+            chat = await edge.create("room", ADA, BOB)
+            offset = [await edge.say(chat, f"{number}", by=ADA) for number in range(20)][-1]
+            await edge.chat(chat, ADA, min_offset=offset)
+        _write(store, "UPDATE checkpoints SET offset = 7")
+        for path in (store, tmp_path / "rebuilt.db"):
+            async with replica_of(server, path):
+                offset = await edge.view(chat, 0, by=ADA)
+                assert (await edge.chat(chat, ADA, min_offset=offset)).head_seq == 20
+        async with replica_of(server, store):
+            await edge.chat(chat, ADA, min_offset=offset)
+
+    assert digest(store) == digest(tmp_path / "rebuilt.db")
+
+
+async def test_nothing_is_refused_by_a_replica_that_has_not_caught_up(server: NatsServer, tmp_path: Path) -> None:
+    async with edge_of(server) as edge:
+        async with replica_of(server, tmp_path / "chat.db"):
+            chat = await edge.create("room", ADA)
+        await asyncio.gather(*(edge.say(chat, f"{number}", by=ADA) for number in range(3_000)))
+        join = Joined(id=edge.id(), by=BOB, at=now(), chat=chat, data=JoinedData(user=BOB, how="join"))
+        await edge.store(join, chat)
+        async with replica_of(server, tmp_path / "chat.db"):
+            left = await edge.leave(chat, BOB)
+
+    assert left.void is None
 
 
 async def eventually_at(edge: Edge, offset: Offset) -> None:

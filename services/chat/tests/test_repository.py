@@ -188,13 +188,14 @@ async def test_members_are_those_present_longest_standing_first(repository: Repo
         left(ROOM, DAN),
         role(ROOM, BOB, CAT, role="moderator"),
         joined(ROOM, DAN),
+        role(ROOM, BOB, ADA, role="moderator"),
         role(ROOM, BOB, ADA, role="owner"),
     ]
     await fold(repository, cut(log, [3]))
 
     rows = await repository.members(ROOM, after=None, limit=9)
     assert [(row.user, row.role, row.joined_offset, row.from_offset) for row in rows] == [
-        (ADA, "owner", 1, 7),
+        (ADA, "owner", 1, 8),
         (BOB, "owner", 1, 1),
         (CAT, "moderator", 3, 5),
         (DAN, "member", 6, 6),

@@ -36,8 +36,7 @@ _CHATS: Final = _Write(
 _OPENED: Final = _Write("INSERT INTO members (chat, joined_offset, user, from_offset, role, joined_at) VALUES", _KEEP)
 _ENDED: Final = _Write(
     "UPDATE members SET to_offset = e.column5 FROM (VALUES",
-    ") AS e WHERE chat = e.column1 AND joined_offset = e.column2 AND user = e.column3 AND from_offset = e.column4"
-    " AND to_offset IS NULL",
+    ") AS e WHERE chat = e.column1 AND joined_offset = e.column2 AND user = e.column3 AND from_offset = e.column4",
 )
 _MEMBERSHIPS: Final = _Write(
     "INSERT INTO memberships VALUES",

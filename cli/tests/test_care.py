@@ -1,0 +1,119 @@
+"""Backups that can be trusted, and an epoch that only an operator begins."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli.tests.up import Up, petit
+
+
+@pytest.fixture(scope="module")
+def rested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data of an installation that has a message and does not run."""
+    data = tmp_path_factory.mktemp("care") / "data"
+    up = Up(data)
+    for name in ("ada", "bob"):
+        petit("login", name, data=data)
+    assert petit("send", "--as", "ada", "@bob", "remember me", data=data).returncode == 0
+    up.stop()
+    return data
+
+
+def streams(data: Path) -> Path:
+    [folder] = (data / "nats" / "jetstream").rglob("streams")
+    return folder
+
+
+def log_finding(data: Path) -> dict[str, object]:
+    lines = [json.loads(line) for line in petit("doctor", "--json", data=data).stdout.splitlines()]
+    [finding] = [line for line in lines if line["part"] == "log"]
+    return dict(finding)
+
+
+def history(up: Up) -> str:
+    petit("login", "bob", data=up.data)
+    return petit("history", "--as", "bob", "@ada", data=up.data).stdout
+
+
+@pytest.mark.timeout(120)
+def test_what_was_backed_up_is_restored_as_the_next_epoch(rested: Path, tmp_path: Path) -> None:
+    file, data = tmp_path / "backup.tgz", tmp_path / "data"
+
+    backed_up = petit("backup", str(file), data=rested)
+    restored = petit("restore", str(file), data=data)
+
+    assert (backed_up.returncode, restored.returncode) == (0, 0), backed_up.stderr + restored.stderr
+    assert file.stat().st_mode & 0o077 == 0
+    assert "epoch 2" in restored.stdout
+    up = Up(data)
+    assert "remember me" in history(up)
+    up.stop()
+
+
+def test_a_backup_does_not_overwrite(rested: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("dear")
+
+    refused = petit("backup", str(tmp_path / "file"), data=rested)
+
+    assert refused.returncode == 1
+    assert (tmp_path / "file").read_text() == "dear"
+
+
+def test_a_restore_does_not_overwrite(rested: Path, tmp_path: Path) -> None:
+    petit("backup", str(tmp_path / "backup.tgz"), data=rested)
+
+    refused = petit("restore", str(tmp_path / "backup.tgz"), data=rested)
+
+    assert refused.returncode == 1
+    assert "move it away" in refused.stderr
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "missing"])
+def test_a_damaged_backup_is_refused_before_anything_is_touched(rested: Path, tmp_path: Path, harm: str) -> None:
+    file, data = tmp_path / "backup.tgz", tmp_path / "data"
+    petit("backup", str(file), data=rested)
+    whole = file.read_bytes()
+    match harm:
+        case "cut":
+            file.write_bytes(whole[: len(whole) // 2])
+        case "altered":
+            middle = len(whole) // 2
+            file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :])
+        case _:
+            file.unlink()
+
+    refused = petit("restore", str(file), data=data)
+
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert sorted(path.name for path in data.iterdir()) == ["lock"]
+
+
+@pytest.mark.timeout(180)
+def test_a_lost_log_stops_up_until_the_operator_begins_a_new_epoch(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    shutil.rmtree(streams(data) / "SIGNALS")
+
+    refused = petit("up", "--port", "0", data=data)
+    finding = log_finding(data)
+    repaired = petit("doctor", "--new-epoch", data=data)
+
+    assert refused.returncode == 1
+    assert "doctor --new-epoch" in refused.stderr
+    assert not finding["well"]
+    assert repaired.returncode == 0, repaired.stderr
+    assert "epoch 2" in repaired.stdout
+    up = Up(data)
+    assert "remember me" in history(up)
+    up.stop()
+
+
+def test_a_log_that_is_well_is_not_begun_anew(rested: Path) -> None:
+    refused = petit("doctor", "--new-epoch", data=rested)
+
+    assert refused.returncode == 1
+    assert "nothing was done" in refused.stderr
+    assert log_finding(rested)["well"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from petit.contracts.ids import ChatId, Epoch, Offset, UserId
 from petit.contracts.rpc import DeliveredNote
 from petit.contracts.rules import VIEW_AUDIENCE, ChatState, Placed
-from petit.contracts.signals import ChatCreated, Joined, Left, MsgVoid, Signal, UndecodableError, decode
+from petit.contracts.signals import ChatCreated, Joined, Left, MsgVoid, Signal, UndecodableError, decode, decode_of_chat
 from petit.kit.log import Entry
 from petit.kit.mirror import Mirror
 from petit.notifier.domain.items import Item, Note
@@ -146,7 +146,7 @@ class Router:
         offset = Offset(entry.offset)
         self.ring.miss(chat, offset)
         concerned: set[Seat] = set(self.people.audience(chat) or ())
-        signal = _decoded(entry) if member or _VOID in entry.payload else None
+        signal = decode_of_chat(entry.payload, chat=chat) if member or _VOID in entry.payload else None
         for user in _moved(signal):
             self._moved(user, chat)
             person = self.people.get(user)

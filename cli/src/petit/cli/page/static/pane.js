@@ -2,20 +2,11 @@
 
 import { Api, LoggedOut } from "./api.js";
 import { Chats } from "./chats.js";
+import { chatRow, fillChatRow, fillFace, messageRow, pendingRow } from "./rows.js";
 import { Stream } from "./stream.js";
 
 const STATES = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
 const SOON_MS = 250;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-
-/** Make an element. */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 export class Pane {
   #root;
@@ -87,7 +78,7 @@ export class Pane {
     }
     const { id, name, username } = this.#api.me;
     this.#find(".person h2").textContent = name || username;
-    this.#face(this.#find(".person .face"), { id, name: name || username });
+    fillFace(this.#find(".person .face"), { id, name: name || username });
     this.#reveal(true);
     this.#state("connecting");
     const onFrame = (event, data) => this.#queue(() => this.#take(event, data));
@@ -241,27 +232,10 @@ export class Pane {
   }
 
   #entry(chat) {
-    if (!this.#entries.has(chat.id)) {
-      const face = make("span", { class: "face", "aria-hidden": "true" });
-      const unread = make("span", { class: "unread" });
-      const button = make("button", { type: "button" }, face, make("b"), make("small"), unread);
-      button.addEventListener("click", () => this.#show(chat.id));
-      this.#entries.set(chat.id, make("li", {}, button));
-    }
+    if (!this.#entries.has(chat.id)) this.#entries.set(chat.id, chatRow(() => this.#show(chat.id)));
     const row = this.#entries.get(chat.id);
-    const [face, title, last, unread] = row.firstChild.children;
-    title.textContent = this.#chats.title(chat);
-    this.#face(face, { id: chat.peer ?? chat.id, name: title.textContent, room: chat.kind !== "dm" });
-    last.textContent = chat.last?.text ?? "Nothing said yet";
-    unread.hidden = !chat.unread;
-    unread.replaceChildren(chat.unread >= 100 ? "99+" : String(chat.unread), make("i", { class: "hidden" }, " unread"));
-    row.firstChild.setAttribute("aria-current", chat.id === this.#chats.openId);
+    fillChatRow(row, { chat, title: this.#chats.title(chat), open: chat.id === this.#chats.openId });
     return row;
-  }
-
-  #face(face, { id, name, room = false }) {
-    face.textContent = room ? "#" : name.slice(0, 1).toUpperCase();
-    face.style.setProperty("--hue", [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7));
   }
 
   #drawNames() {
@@ -284,13 +258,8 @@ export class Pane {
     queueMicrotask(() => (this.#find(".log").ariaBusy = "false"));
   }
 
-  #row({ id, seq, offset, by, at, text, deleted }) {
-    const mine = by === this.#api.me.id;
-    const when = new Date(at);
-    const time = make("time", { datetime: at, title: calendar.format(when) }, clock.format(when));
-    const data = { class: mine ? "mine" : "theirs", "data-id": id, "data-seq": seq, "data-offset": offset };
-    const who = make("b", { "data-user": by }, this.#chats.name(by));
-    return make("li", { ...data, "data-by": by }, who, make("p", {}, deleted ? "deleted" : text), time);
+  #row(message) {
+    return messageRow(message, { mine: message.by === this.#api.me.id, author: this.#chats.name(message.by) });
   }
 
   /** What was composed here and has not come back by the stream, below what has. */
@@ -302,9 +271,7 @@ export class Pane {
       if (chat === this.#chats.openId && (ids.has(id) || offset <= last)) this.#pending.delete(id);
     }
     const waiting = [...this.#pending].filter(([, { chat }]) => chat === this.#chats.openId);
-    const parts = (text) => [make("p", {}, text), make("time", {}, "Sending…")];
-    const rows = waiting.map(([id, { text }]) => make("li", { class: "mine", "data-id": id }, ...parts(text)));
-    this.#find(".pending").replaceChildren(...rows);
+    this.#find(".pending").replaceChildren(...waiting.map(([id, { text }]) => pendingRow(id, text)));
   }
 
   /** Who has read the last message, where that is mine. */

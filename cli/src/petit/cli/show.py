@@ -4,9 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from petit.contracts.ids import timestamp_ms
+from petit.contracts.ids import Timestamp, timestamp_ms
 from petit.contracts.resources import Resource, dump
 
 _STYLES: Final = {"name": "\x1b[1m", "soft": "\x1b[2m", "good": "\x1b[32m", "bad": "\x1b[31m", "loud": "\x1b[33m"}
@@ -40,8 +41,6 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else ("⏎" if char == "\n" else "\ufffd") for char in text)
 
 
-def clock_time(at: str) -> str:
+def clock_time(at: Timestamp) -> str:
     """Return the local time of day of a timestamp, as `21:04:05`."""
-    from datetime import datetime  # noqa: PLC0415
-
-    return datetime.fromtimestamp(timestamp_ms(at) / 1000).astimezone().strftime("%H:%M:%S")  # type: ignore[arg-type]
+    return datetime.fromtimestamp(timestamp_ms(at) / 1000).astimezone().strftime("%H:%M:%S")

@@ -351,7 +351,7 @@ class Client:
         return await self.caller.call(Call(method="GET", path=path, params=params))
 
     async def _page(self, item: type[T], path: str, **params: str | int | None) -> Page[T]:
-        return Page[item].model_validate_json((await self._get(path, **params)).content)  # type: ignore[valid-type]
+        return Page[item].model_validate_json((await self._get(path, **params)).content)  # type: ignore[valid-type]  # pydantic makes the class now
 
     async def _write(self, call: Call, *, total_s: float | None = None) -> Answer:
         answer = await self.caller.call(call, total_s=total_s)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.signals import ChatKind, Role
@@ -28,9 +27,10 @@ class Resource(BaseModel):
         return {name: value for name, value in fields.items() if value is not None or name not in self.ABSENT}
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, core: object, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the fields, which pydantic cannot see behind a serializer: always there, but for `ABSENT`."""
-        plain = cast("CoreSchema", {name: value for name, value in core.items() if name != "serialization"})
+        known = cast("dict[str, Any]", core)  # pydantic_core has the type's name, which only pydantic may import here
+        plain: Any = {name: value for name, value in known.items() if name != "serialization"}
         schema = handler.resolve_ref_schema(handler(plain))
         fields: dict[str, Any] = schema.get("properties", {})
         schema["required"] = [name for name in fields if name not in cls.ABSENT]

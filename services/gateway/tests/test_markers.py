@@ -1,5 +1,7 @@
 """Markers: coalesced, never back, never beyond the newest message."""
 
+import asyncio
+
 import pytest
 
 from petit.contracts.ids import Seq, UserId
@@ -146,3 +148,15 @@ async def test_who_has_seen_a_message(world: Edge) -> None:
         {"user": "bob", "seen": True, "delivered": False},
         {"user": "cat", "seen": False, "delivered": True},
     ]
+
+
+async def test_an_end_does_not_wait_for_a_log_that_is_gone(world: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    chat = await chat_of_messages(world, 5)
+    async with asyncio.timeout(10):
+        async with world.gateway.running():
+            await put(world, chat, 1)
+            await put(world, chat, 5)
+            monkeypatch.setattr(world.log, "append", never)

@@ -6,7 +6,7 @@ those that it shares with the notifier: one feed, one mirror, one verifier.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,6 +44,8 @@ from petit.kit.tickets import Tickets as NatsTickets
 
 MAX_SKEW_S: Final = 20.0
 """How wrong a gateway's clock may be; the dedupe window is made for it."""
+_FLUSH_S: Final = 1.0
+"""Seconds that markers have to get out at the end."""
 _BATCHES: Final = 64
 """Batches of WebSocket writes that are worked on at once."""
 
@@ -131,8 +133,9 @@ class Gateway:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._views.flush()
-            await self._deliveries.flush()
+            with suppress(TimeoutError):  # what is left is lost, as in a crash: the next marker makes up for it
+                async with asyncio.timeout(_FLUSH_S):
+                    await asyncio.gather(self._views.flush(), self._deliveries.flush())
 
     async def _on_do(self, _: str, payload: bytes) -> bytes:
         return await self.do(payload)

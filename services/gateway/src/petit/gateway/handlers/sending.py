@@ -8,6 +8,7 @@ from a repeat of the client's, so it is answered as one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, assert_never
 
 from petit.contracts.ids import ChatId, Offset, SignalId, Timestamp, UserId, timestamp
@@ -22,6 +23,7 @@ from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.ports import Chats, Clock, Feed, Log
 
+_spelled = lru_cache(maxsize=8)(timestamp)  # many sends of one batch have one time
 MAX_LAG_S: Final = 5.0
 """A feed that lags more says nothing of what was sent before the dedupe window."""
 
@@ -110,7 +112,7 @@ class Sending:
 
 def _msg(chat: ChatId, body: SendBody, *, user: UserId, signal_id: SignalId, now_ms: int) -> Msg:
     data = MsgData(text=body.text, reply_to=body.reply_to, mentions=tuple(body.mentions))
-    return Msg(id=signal_id, by=user, at=timestamp(now_ms), nonce=body.nonce, chat=chat, data=data)
+    return Msg(id=signal_id, by=user, at=_spelled(now_ms), nonce=body.nonce, chat=chat, data=data)
 
 
 def _sent(msg: Msg, *, at: Timestamp, offset: Offset) -> Sent:

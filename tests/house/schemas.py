@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from petit.contracts.schemas import asyncapi, signals_schema
+from petit.gateway.app import openapi
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "contracts/schemas/signals.schema.json": signals_schema,
     "contracts/schemas/stream.asyncapi.json": asyncapi,
+    "contracts/schemas/gateway.openapi.json": openapi,
 }
 
 

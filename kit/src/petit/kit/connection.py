@@ -12,27 +12,21 @@ wait behind history.
 """
 
 import asyncio
-import fcntl
 import random
 import re
-import socket
-import struct
-import sys
-import termios
 from collections.abc import Callable
 from typing import Any, Final, Self
-from urllib.parse import ParseResult
 
 import structlog
 from nats import errors as nats_errors
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.aio.transport import TcpTransport
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
 from petit.kit.errors import Unreached
 from petit.kit.replies import Replies
+from petit.kit.transport import DirectTransport
 from petit.kit.wire import DirectHandler, Parser
 
 _PING_INTERVAL_S: Final = 10
@@ -41,9 +35,6 @@ _CONNECT_TIMEOUT_S: Final = 2
 _CLOSE_TIMEOUT_S: Final = 2.0
 _RECONNECT_WAIT_S: Final = (0.04, 0.12)
 """Least and most, so that a fleet does not come back in step."""
-_COUNT: Final = struct.Struct("i")
-_LINGER_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing throws unsent bytes away (man 7 socket)."""
 
 _NO_SUBJECT: Final = re.compile(r"[ \t\r\n]")
 
@@ -57,9 +48,11 @@ class Connection(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._transport = _Transport(self)
         self._direct: dict[int, DirectHandler] = {}
-        self._ps = Parser(self, self._direct)  # type: ignore[assignment]  # in the place of nats-py's
+        parser = Parser(self, self._direct)
+        self._ps = parser  # type: ignore[assignment]  # in the place of nats-py's
+        self._wire = DirectTransport(parser, is_closing=lambda: self.is_closed)
+        self._transport = self._wire
         self._loop = asyncio.get_running_loop()
         self._flushing = False
         self._broken: list[Listener] = []
@@ -124,8 +117,8 @@ class Connection(Client):
 
         Whoever gives a write up calls this, so that what still waits in our buffers is thrown away with it.
         """
-        if self.is_connected and isinstance(self._transport, _Transport) and self._transport.unsent():
-            _log.warning("nats.stuck", unsent_bytes=self._transport.unsent())
+        if self.is_connected and self._wire.unsent():
+            _log.warning("nats.stuck", unsent_bytes=self._wire.unsent())
             await self.force_reconnect()
 
     async def close(self) -> None:
@@ -134,7 +127,7 @@ class Connection(Client):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await super().close()
         except TimeoutError:
-            self._reset_transport()
+            self._wire.reset()
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,10 +142,10 @@ class Connection(Client):
 
     def _flush_now(self) -> None:
         self._flushing = False
-        if self._pending and self.is_connected and self._transport is not None:
+        if self._pending and self.is_connected:
             pending, self._pending = self._pending, []
             self._pending_data_size = 0
-            self._transport.write(b"".join(pending))
+            self._wire.writelines(pending)
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes for good on whatever it does not know, as "maximum connections exceeded". A process that
@@ -168,10 +161,6 @@ class Connection(Client):
         replies = Replies(self)
         await replies.start()
         self._replies = replies
-
-    def _reset_transport(self) -> None:
-        if isinstance(self._transport, _Transport):
-            self._transport.reset()
 
     async def _on_broken(self) -> None:
         if self.is_closed:
@@ -268,46 +257,6 @@ async def connect(
         raise Unreached(f"no NATS server at {url} took us within {within:.0f} s: {nc.last_error!r}") from error
     await nc._start_replies()  # noqa: SLF001 - ours
     return nc
-
-
-class _Transport(TcpTransport):
-    """A transport that throws unsent bytes away unless its client closes in order."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # nats-py
-        self._client = client
-
-    def __bool__(self) -> bool:
-        return True  # nats-py makes its own where there is none yet
-
-    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
-        self.reset()  # nats-py forgets to close what it opened in an attempt that failed
-        await super().connect(uri, buffer_size, connect_timeout)
-
-    def unsent(self) -> int:
-        """Return how many written bytes the peer has not taken yet."""
-        if self._io_writer is None:
-            return 0
-        unsent = self._io_writer.transport.get_write_buffer_size()
-        raw: Any = self._io_writer.get_extra_info("socket")
-        if sys.platform == "linux" and raw is not None and raw.fileno() >= 0:
-            unsent += _COUNT.unpack(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size)))[0]
-        return unsent
-
-    def close(self) -> None:
-        if self._client.is_closed:
-            super().close()  # type: ignore[no-untyped-call]  # nats-py
-        else:
-            self.reset()
-
-    def reset(self) -> None:
-        """Close at once; the peer sees a reset, and nothing more of what we wrote."""
-        if self._io_writer is None:
-            return
-        raw: Any = self._io_writer.get_extra_info("socket")
-        if raw is not None and raw.fileno() >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        self._io_writer.transport.abort()
 
 
 async def _never(msg: Msg) -> None:

@@ -11,6 +11,7 @@ Protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol, head
 # ruff: noqa: SLF001 - a parser is part of nats-py's client: this one calls what the one that it replaces calls
 
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -39,23 +40,42 @@ _log = structlog.get_logger(__name__)
 
 
 class Parser:
-    """Takes bytes as they come, for nats-py's client; `direct` are the handlers by subscription id."""
+    """Takes bytes as they come, for nats-py's client.
+
+    Args:
+        direct: The handlers, by subscription id.
+    """
 
     def __init__(self, nc: Client, direct: dict[int, DirectHandler]) -> None:
         self._nc = nc
         self._direct = direct
         self._rest = bytearray()
         self._needed = 0
-        self._resets = 0
+        self.others: deque[tuple[int, Incoming] | bytes] = deque()
+        """What is not for direct handlers and waits for `parse`: messages with their subscription, and lines."""
 
     def reset(self) -> None:
-        """Forget what came of an unfinished message; the connection is a new one."""
+        """Forget what came and was not handled; the connection is a new one."""
         self._rest.clear()
         self._needed = 0
-        self._resets += 1
+        self.others.clear()
 
     async def parse(self, data: bytes = b"") -> None:
-        """Take what the server sent next.
+        """Take what the server sent next, and give to nats-py what is nats-py's.
+
+        Raises:
+            ProtocolError: it is no NATS.
+        """
+        self.feed(data)
+        while self.others:
+            match self.others.popleft():
+                case (sid, Incoming(subject, reply, payload, header)):
+                    await self._nc._process_msg(sid, subject, reply, payload, header)
+                case bytes() as line:
+                    await self._control(line)
+
+    def feed(self, data: bytes) -> None:
+        """Take what the server sent next, and give to direct handlers what is theirs.
 
         Raises:
             ProtocolError: it is no NATS.
@@ -66,15 +86,14 @@ class Parser:
                 return
             data = bytes(self._rest)
             self._rest.clear()
-        resets = self._resets
         position, end = 0, len(data)
-        while position < end and resets == self._resets:
+        while position < end:
             line_end = data.find(_CRLF, position)
             if line_end < 0:
                 self._keep(data, position, needed=0)
                 break
             if data[position] not in _MESSAGES:
-                await self._control(data[position:line_end])
+                self.others.append(data[position:line_end])
                 position = line_end + 2
                 continue
             start = line_end + 2
@@ -85,14 +104,15 @@ class Parser:
             header = data[start : start + header_size]
             payload = data[start + header_size : start + size]
             position = start + size + 2
+            message = Incoming(subject, reply, payload, header)
             handler = self._direct.get(sid)
             if handler is None:
-                await self._nc._process_msg(sid, subject, reply, payload, header)
+                self.others.append((sid, message))
                 continue
             self._nc.stats["in_msgs"] += 1
-            self._nc.stats["in_bytes"] += size - header_size
+            self._nc.stats["in_bytes"] += len(payload)
             try:
-                handler(Incoming(subject, reply, payload, header))
+                handler(message)
             except Exception:  # noqa: BLE001 - a bug in one handler; the traceback is kept, the connection goes on
                 _log.exception("nats.handler_crashed", subject=subject.decode(errors="replace"))
 

@@ -80,6 +80,16 @@ async def test_a_read_that_wants_too_much_of_the_log_is_told_to_come_back(edge: 
 
     assert (refused.value.code, refused.value.retry_after) == (Code.READ_BEHIND, 1)
 
+    far = rpc.MineAsk(viewer=ADA, min_offset=Offset(1_000_000))
+    assert await refusal(edge.any("mine", far, body=rpc.MinePage)) == Code.READ_BEHIND
+
+
+@pytest.mark.parametrize("method", ["mine", "sent"])
+async def test_what_is_no_request_is_refused(edge: Edge, method: str) -> None:
+    nonsense = rpc.SeedAsk(chat=ChatId("no viewer, no user"))
+
+    assert await refusal(edge.any(method, nonsense, body=dict)) == Code.REQUEST_INVALID
+
 
 async def test_a_chat_of_others_is_like_one_that_is_not_there(edge: Edge) -> None:
     chat = await edge.create("group", ADA)

@@ -24,7 +24,9 @@ from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
 from petit.chat.handlers.telling import Telling
 from petit.chat.ports import StoreBroken, StoreDown
-from petit.chat.subscribers import Owning, any_methods, listen, owner_methods, serve_any
+from petit.chat.subscribers.lists import list_broker
+from petit.chat.subscribers.methods import any_methods, list_methods, owner_methods
+from petit.chat.subscribers.requests import Owning, listen, serve_any
 from petit.contracts.ids import Epoch, Offset
 from petit.kit.clock import Clock, SystemClock
 from petit.kit.connection import connect
@@ -132,6 +134,9 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     leases = Leases(nc, group=GROUP, replica=options.replica, on_change=on_change)
     await listen(nc, reach)
     anyone = await serve_any(nc, any_methods(model))
+    lists = list_broker(url, token=token, name=f"{name}-lists", methods=list_methods(model))
+    stack.push_async_callback(lists.stop)
+    await lists.start()
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     folder = tasks.create_task(folding.run(), name="chat.folding")
     others = [
@@ -147,7 +152,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
 
     async def stop() -> None:
         """Take nothing more, finish what was taken, write what is folded, and hand the partitions over."""
-        await asyncio.gather(anyone.stop(), owning.stop())
+        await asyncio.gather(lists.stop(), owning.stop(), *(service.stop() for service in anyone))
         await _cancel([folder])
         with suppress(StoreDown, StoreBroken, TimeoutError):
             async with asyncio.timeout(_FINISH_S):

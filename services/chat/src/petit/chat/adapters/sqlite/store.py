@@ -1,7 +1,7 @@
 """The store: one thread that writes and some that read, over one file in WAL mode.
 
 Several processes may share the file: a transaction takes the write lock at its beginning, holds it for some
-milliseconds, and those who wait, wait there (`docs/adr`, "SQLite embedded"). `synchronous=NORMAL`: a crash of
+milliseconds, and those who wait, wait there (docs/adr/0007). `synchronous=NORMAL`: a crash of
 the process loses nothing; a power cut may lose the last commits, whole, and the log gives them again.
 """
 

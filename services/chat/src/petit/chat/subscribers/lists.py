@@ -1,0 +1,67 @@
+"""The lists that people open now and then, on FastStream.
+
+They read for milliseconds, so that FastStream's 0.2 ms a request do not show; what is asked while somebody
+connects, sends or waits does not stand on it (docs/adr/0008).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import structlog
+from faststream.nats import NatsBroker, NatsMessage
+from faststream.nats.security import NatsToken
+
+from petit.chat.subscribers.methods import Answering
+from petit.contracts.problems import Code, Refused
+from petit.contracts.rpc import Answer
+from petit.contracts.subjects import CHAT_QUEUE, chat_any
+
+_WORKERS: Final = 32
+"""Lists that are read at once."""
+_FINISH_S: Final = 5.0
+_RECONNECT_S: Final = 0.1
+
+_log = structlog.get_logger(__name__)
+
+
+def list_broker(url: str, *, token: str | None, name: str, methods: Mapping[str, Answering]) -> NatsBroker:
+    """Return a broker that answers lists once it is started, and finishes those begun when it is stopped.
+
+    It has a connection of its own, and comes back for as long as it is not stopped.
+    """
+    broker = NatsBroker(
+        url,
+        security=NatsToken(token=token) if token is not None else None,
+        name=name,
+        logger=None,
+        apply_types=False,  # the methods have models of their own
+        max_reconnect_attempts=-1,  # the default gives up after 60
+        reconnect_time_wait=_RECONNECT_S,
+        graceful_timeout=_FINISH_S,
+    )
+    for method, answering in methods.items():
+        subscriber = broker.subscriber(chat_any(method), queue=CHAT_QUEUE, max_workers=_WORKERS, decoder=_as_it_is)
+        subscriber(_handler(method, answering))
+    return broker
+
+
+async def _as_it_is(message: NatsMessage) -> bytes:
+    """Leave the decoding to the method."""
+    return message.body
+
+
+def _handler(method: str, answering: Answering) -> Callable[[bytes], Awaitable[bytes]]:
+    async def handle(body: bytes) -> bytes:
+        try:
+            return await answering(body)
+        except Refused as error:
+            return _problem(error)
+        except Exception:  # noqa: BLE001 - a bug in one request; the traceback is kept, the others go on
+            _log.exception("request.crashed", method=method)
+            return _problem(Refused(Code.INTERNAL, "something went wrong on our side"))
+
+    return handle
+
+
+def _problem(error: Refused) -> bytes:
+    return Answer[None](problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()

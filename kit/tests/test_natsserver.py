@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 from kit.tests.reading import eventually
 from petit.kit import damage
 from petit.kit.connection import Connection, connect
-from petit.kit.errors import LogLost, Unreached
+from petit.kit.errors import LogLost, Outage, Unreached
 from petit.kit.log import Log
 from petit.kit.natsserver import NatsConfig, NatsServer, NatsServerError, find_binary
 
@@ -190,3 +191,27 @@ async def test_a_killed_server_is_not_damaged(tmp_path: Path) -> None:
 
     async with server:
         assert server.damage == ()
+
+
+async def test_a_server_that_can_write_has_no_write_error(server: NatsServer) -> None:
+    assert await server.write_error() is None
+
+
+async def test_a_server_that_is_not_up_has_no_write_error(server: NatsServer) -> None:
+    server.kill()
+
+    assert await server.write_error() is None
+
+
+async def test_a_write_that_failed_is_told_until_the_server_begins_anew(server: NatsServer) -> None:
+    async with await connect(server.url, name="test", token=server.token) as nc:
+        log = Log(nc)
+        await log.bootstrap()
+        await log.append(SUBJECT, b"x", msg_id="1")
+        unwritable = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+        with pytest.raises(Outage):
+            await log.append(SUBJECT, bytes(8192), msg_id="2", deadline=time.monotonic() + 1)
+
+        assert unwritable
+        assert "file too large" in (await server.write_error() or "")

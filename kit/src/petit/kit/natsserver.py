@@ -26,6 +26,7 @@ from petit.kit import damage
 _MIB: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.01
+_HEALTH_S: Final = 2.0
 _TAIL_LINES: Final = 5
 _HINTS: Final = {
     "address already in use": "another process has the port: stop it, or choose another port",
@@ -54,8 +55,9 @@ class NatsConfig:
     """Bytes of one message."""
     max_pending: int = 256 * _MIB
     """Bytes that may wait for one connection before it is cut."""
-    max_file_store: int | None = None
-    """Bytes that JetStream may use on disk; None leaves it to the server (75 % of what is free)."""
+    max_file_store: int = 2**60
+    """Bytes that JetStream may use on disk. By default the disk is the bound: the server's own choice, 75 % of what is
+    free at its start, shrinks as the log grows, until streams can be neither made nor changed."""
 
 
 class NatsServer:
@@ -64,6 +66,8 @@ class NatsServer:
     def __init__(self, config: NatsConfig) -> None:
         self._config = config
         self._port = config.port
+        self._health_port = 0
+        self._health_path = f"/{secrets.token_urlsafe(16)}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,6 +126,7 @@ class NatsServer:
             self._port = _free_port()
         elif not _is_free(self._port):
             raise NatsServerError(f"port {self._port} is taken by another process: stop it, or choose another port")
+        self._health_port = _free_port(but=self._port)
         path = self._config.store / "nats-server.conf"
         _write_privately(path, self._render())
         start = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -180,6 +185,26 @@ class NatsServer:
             await asyncio.sleep(_POLL_S)
         return status
 
+    async def write_error(self) -> str | None:
+        """Return what keeps the server from storing anything, in its own words; None if it says nothing of the kind.
+
+        A write that failed, as for want of room, keeps a stream from taking anything until the server is started
+        again, even when there is room again. Who publishes gets no answer; only its health tells (nats-server 2.15).
+        """
+        try:
+            async with asyncio.timeout(_HEALTH_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._health_port)
+                try:
+                    writer.write(f"GET {self._health_path}/healthz HTTP/1.0\r\n\r\n".encode())
+                    answer = await reader.read()
+                finally:
+                    writer.transport.abort()
+            said = json.loads(answer.partition(b"\r\n\r\n")[2]).get("error", "")
+        except (OSError, TimeoutError, ValueError, AttributeError):
+            return None  # it is not up: that shows elsewhere
+        _, sign, why = str(said).partition("write error: ")
+        return why if sign else None
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise NatsServerError("nats-server is not running")
@@ -210,16 +235,18 @@ class NatsServer:
 
     def _render(self) -> str:
         # A JSON document is a valid configuration of nats-server.
-        jetstream: dict[str, object] = {
+        jetstream = {
             "store_dir": str(self._config.store / "jetstream"),
             "sync_interval": "always" if self._config.sync_always else "1s",
+            "max_file_store": self._config.max_file_store,
         }
-        if self._config.max_file_store is not None:
-            jetstream["max_file_store"] = self._config.max_file_store
         return json.dumps(
             {
                 "server_name": "petit",
                 "listen": f"127.0.0.1:{self._port}",
+                # Monitoring has no log-in of its own, so that who may not read this file may not find it.
+                "http": f"127.0.0.1:{self._health_port}",
+                "http_base_path": self._health_path,
                 "authorization": {"token": self._config.token},
                 "max_payload": self._config.max_payload,
                 "max_pending": self._config.max_pending,
@@ -243,11 +270,13 @@ def find_binary() -> str:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port(*, but: int = 0) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port != but:
+            return port
 
 
 def _is_free(port: int) -> bool:

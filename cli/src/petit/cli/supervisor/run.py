@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Coroutine
@@ -25,6 +26,10 @@ SLOW_START_S: Final = 20.0
 GRACE_S: Final = 6.0
 """Seconds that the services have to stop, all together; then they are killed."""
 NATS_GRACE_S: Final = 2.0
+LOOK_S: Final = 2.0
+"""How often the log server is asked whether it can write."""
+ROOM_BYTES: Final = 16 * 1024 * 1024
+"""What has to be free on the log's disk before it is worth trying again."""
 FAILED_STARTS: Final = 4
 """How often a process may end without ever having been ready; then it is no accident."""
 _POLL_S: Final = 0.02
@@ -171,13 +176,30 @@ class Supervisor:
                 failed = 0
                 self._publish("nats-server", self._nats.pid)
                 self._nats_ready.set()
+                watching = asyncio.ensure_future(self._watch_nats())
                 await exit_of(self._nats.pid)
                 status = await self._nats.wait()
+                watching.cancel()
                 if self._stopping.is_set():
                     return
                 self._nats.kill()
                 self._terminal.warn("petit", f"nats-server ended with status {status}; starting it again")
             await self._pause(pace.pause_s(lived_s=time.monotonic() - begun))
+
+    async def _watch_nats(self) -> None:
+        """Where the log server found no room, say so; end it once there is some: by itself it does not try again."""
+        told = False
+        while not self._stopping.is_set():
+            await self._pause(LOOK_S)
+            why = await self._nats.write_error()
+            if why is None:
+                continue
+            if not told:
+                self._terminal.warn("petit", f"the log cannot be written, sends are refused until it can: {why}")
+                told = True
+            if shutil.disk_usage(self._data.nats).free >= ROOM_BYTES:
+                self._terminal.warn("petit", "the disk has room again: nats-server begins anew")
+                os.kill(self._nats.pid, signal.SIGTERM)
 
     async def _pause(self, seconds: float) -> None:
         try:

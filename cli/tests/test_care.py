@@ -52,6 +52,21 @@ def test_what_was_backed_up_is_restored_as_the_next_epoch(rested: Path, tmp_path
     up.stop()
 
 
+@pytest.mark.timeout(120)
+def test_a_read_model_that_was_thrown_away_is_folded_anew_to_the_same_digest(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    before = petit("doctor", "--digest", data=data).stdout
+    shutil.rmtree(data / "chat")
+
+    up = Up(data)
+    history(up)
+    up.stop()
+
+    assert len(before.strip()) == 64
+    assert petit("doctor", "--digest", data=data).stdout == before
+
+
 def test_a_backup_does_not_overwrite(rested: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("dear")
 

@@ -283,6 +283,10 @@ def doctor(
     new_epoch: Annotated[
         bool, typer.Option("--new-epoch", help="Begin the log anew where it is lost or behind. Nothing may run.")
     ] = False,
+    digest: Annotated[
+        bool,
+        typer.Option("--digest", help="Print the read model's digest: equal for equal logs, however often folded."),
+    ] = False,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
@@ -292,6 +296,9 @@ def doctor(
     """
     from petit.cli import doctor, session
 
+    if digest:
+        doctor.print_digest(data.absolute(), json=json)
+        return
     session.run(doctor.new_epoch(data) if new_epoch else doctor.doctor(data.absolute(), json=json))
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import httpx2
 
-from petit.chat.app import adopt_epoch, highest_checkpoint
+from petit.chat.app import adopt_epoch, digest, highest_checkpoint
 from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import datadir, show, voice
 from petit.cli.datadir import DataDir, Running
@@ -83,6 +83,25 @@ async def new_epoch(root: Path) -> None:
         if data.read_model.exists():
             await asyncio.to_thread(adopt_epoch, data.read_model, epoch=Epoch(info.epoch))
     show.line(f"{why}\nThe log begins anew: epoch {info.epoch}, from offset {info.first}. Now ./petit up")
+
+
+def print_digest(root: Path, *, json: bool) -> None:
+    """Print what two read models of the same log share, while it is in use or not.
+
+    Raises:
+        Trouble: there is none, or it is damaged.
+    """
+    path = DataDir(root).read_model
+    if not path.exists():
+        raise Trouble(f"there is no read model in {root}: ./petit up makes it")
+    try:
+        found = digest(path)
+    except (StoreBroken, StoreDown) as error:
+        raise Trouble(str(error)) from error
+    if json:
+        show.record({"digest": found})
+    else:
+        show.line(found)
 
 
 async def examine(data: DataDir) -> AsyncIterator[Finding]:

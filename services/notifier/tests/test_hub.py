@@ -250,7 +250,7 @@ async def test_more_than_a_thousand_missed_signals_of_a_chat_are_a_gap() -> None
     hello, gap, *rest = bob.frames()
     assert (hello.event, gap.event) == ("hello", "gap")
     assert gap.id == cursor(2)
-    assert gap.data == {"chat": ROOM, "after_offset": 2, "to_offset": 7, "href": f"/v1/chats/{ROOM}/messages"}
+    assert gap.data == {"chat": ROOM, "after_offset": 2, "to_offset": 7, "href": f"/v1/chats/{ROOM}/messages?after=0"}
     assert [frame.data["offset"] for frame in rest] == list(range(8, 1_009))
     assert exactly.events().count("gap") == 0
     assert exactly.signals() == list(range(8, 1_009))

@@ -127,14 +127,14 @@ class Notifier:
                 try:
                     yield
                 finally:
-                    await hub.drain()
-                    self._front = None
+                    await self.drain()
             for task in tasks:
                 task.cancel()
             await backlogs.close()
 
     async def drain(self) -> None:
         """Say goodbye to everybody, to be resumed elsewhere; new streams are sent away as well. Bounded."""
+        self._front = None
         if self._hub is not None:
             await self._hub.drain()
 

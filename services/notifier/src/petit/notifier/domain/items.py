@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final, Protocol
 
-from petit.contracts.ids import ChatId, Epoch, Offset, UserId
+from petit.contracts.ids import ChatId, Epoch, Offset, Seq, UserId
 from petit.contracts.rpc import Placement
 from petit.contracts.rules import Placed
 from petit.contracts.signals import Signal, decode
@@ -79,6 +79,11 @@ class Item:
     def also(self) -> tuple[UserId, ...]:
         """People who see it whether they are members or not."""
         return self._placed.also
+
+    @property
+    def seq(self) -> Seq | None:
+        """A message's place in its chat; None for everything else."""
+        return self._placed.seq
 
     @property
     def cost(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from petit.contracts.ids import ChatId, Offset, UserId
+from petit.contracts.ids import BEFORE_FIRST, ChatId, Offset, Seq, UserId
 from petit.contracts.rpc import BACKLOG_LIMIT
 from petit.notifier.domain.items import Item
 from petit.notifier.domain.people import Person
@@ -28,6 +28,8 @@ class Piece:
     """Ascending by offset."""
     complete: bool = True
     """Whether nothing was left out before the first item."""
+    after_seq: Seq = BEFORE_FIRST
+    """Of an incomplete one: the seq behind which history pages what was left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class GapIn:
     chat: ChatId
     after: Offset
     to: Offset
+    after_seq: Seq
+    """History behind this seq leads through it; it may begin somewhat before the gap."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,13 +81,20 @@ class Missed:
 
 
 def missed(
-    person: Person, *, cursor: Offset, ring: Ring, asked: Asked, held: Callable[[ChatId], bool]
+    person: Person,
+    *,
+    cursor: Offset,
+    ring: Ring,
+    asked: Asked,
+    held: Callable[[ChatId], bool],
+    was_live: bool = False,
 ) -> Missed | Lacks:
     """Say what a person has missed above a cursor, up to what the ring knows, or what is lacking to say it.
 
     Args:
         asked: What was asked of the chat service so far.
         held: Whether the mirror holds a chat: one that changed must be held, or its next signal comes undecided.
+        was_live: The connection was live at its cursor, so that what it missed includes chats that it left since.
     """
     lacks = Lacks(states=set(person.unsure))
     changed = _changed(person, cursor=cursor, ring=ring, asked=asked)
@@ -105,6 +116,14 @@ def missed(
         items += shown
         if gap is not None:
             gaps.append(gap)
+    for chat, joined, ended in person.former if was_live else ():
+        if ended <= cursor:
+            continue
+        found = _of_chat(chat, since=Offset(max(cursor, joined - 1)), ring=ring, asked=asked)
+        if found is None:
+            lacks.chats[chat] = Offset(max(cursor, joined - 1))
+        else:
+            items += [item for item in found.items if item.to_members and joined <= item.offset < ended]
     named = _named(person.user, cursor=cursor, ring=ring, asked=asked)
     if named is None:
         lacks.named = True
@@ -135,7 +154,11 @@ def _of_chat(chat: ChatId, *, since: Offset, ring: Ring, asked: Asked) -> Piece 
     later = tuple(stretch.since(piece.to)) if stretch is not None else ()
     earlier = tuple(item for item in piece.items if item.offset > since)
     return Piece(
-        after=since, to=piece.to, items=earlier + later, complete=piece.complete or len(earlier) < len(piece.items)
+        after=since,
+        to=piece.to,
+        items=earlier + later,
+        complete=piece.complete or len(earlier) < len(piece.items),
+        after_seq=piece.after_seq,
     )
 
 
@@ -144,9 +167,13 @@ def _bounded(
 ) -> tuple[list[Item], GapIn | None]:
     shown = [item for item in found.items if item.visible(user, since=joined)]
     if len(shown) > LIMIT:
-        return shown[-LIMIT:], GapIn(chat=chat, after=since, to=shown[-LIMIT - 1].offset)
+        after_seq = found.after_seq
+        if found.complete:
+            after_seq = Seq(next((item.seq for item in shown if item.seq is not None), 1) - 1)
+        return shown[-LIMIT:], GapIn(chat=chat, after=since, to=shown[-LIMIT - 1].offset, after_seq=after_seq)
     if not found.complete:
-        return shown, GapIn(chat=chat, after=since, to=Offset(found.items[0].offset - 1))
+        to = Offset(found.items[0].offset - 1)
+        return shown, GapIn(chat=chat, after=since, to=to, after_seq=found.after_seq)
     return shown, None
 
 

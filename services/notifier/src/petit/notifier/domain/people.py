@@ -5,7 +5,7 @@ reconnect asks nobody. Which chats a known person is in is always true as of the
 chats that one is *unsure* about: there something happened that only the chat's state can tell.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ from petit.notifier.domain.frames import Format
 CAPACITY: Final = 500_000
 """What known people without a connection may cost: one for each of their chats, and `_ALONE` each."""
 _ALONE: Final = 4
+_FORMER: Final = 32
 BEHIND: Final = 1 << 62
 """The mark of a connection that ticks pass over: it has to catch up first, or is going."""
 
@@ -71,15 +72,21 @@ class Seat(Protocol):
 class Person:
     """Somebody who has, or recently had, a connection."""
 
-    __slots__ = ("chats", "seats", "unsure", "user")
+    __slots__ = ("chats", "former", "seats", "unsure", "user")
 
     def __init__(self, user: UserId, *, chats: dict[ChatId, Offset]) -> None:
         self.user = user
         self.chats = chats
         """The chats that the person is in, with the offset of joining."""
+        self.former: deque[tuple[ChatId, Offset, Offset]] = deque(maxlen=_FORMER)
+        """Memberships that ended while the person was here: the chat, the joining, the leaving; the last ones."""
         self.seats: list[Seat] = []
         self.unsure: frozenset[ChatId] = frozenset()
         """Chats whose state has to be asked whether the person is in them."""
+
+    def was_in(self, chat: ChatId, offset: Offset) -> bool:
+        """Say whether a membership that ended while the person was here held at an offset."""
+        return any(chat == left and joined <= offset < ended for left, joined, ended in self.former)
 
 
 class Audience:
@@ -175,6 +182,7 @@ class People:
         person.seats.remove(seat)
         if not person.seats:
             del self._here[person.user]
+            person.former.clear()
             self.know(person)
         return [chat for chat in person.chats if self._hide(chat, seat)]
 
@@ -188,12 +196,19 @@ class People:
             first |= self._show(chat, seat)
         return first
 
-    def exit(self, person: Person, *, chat: ChatId) -> bool:
-        """Make a person no member of a chat; True if nobody sees it any more and somebody did."""
-        if person.chats.pop(chat, None) is None:
+    def exit(self, person: Person, *, chat: ChatId, offset: Offset | None) -> bool:
+        """Make a person no member of a chat; True if nobody sees it any more and somebody did.
+
+        Args:
+            offset: Where the membership ended; None: that is not known.
+        """
+        joined = person.chats.pop(chat, None)
+        if joined is None:
             return False
         if not person.seats:
             self._cost -= 1
+        elif offset is not None:
+            person.former.append((chat, joined, offset))
         last = False
         for seat in person.seats:
             last |= self._hide(chat, seat)

@@ -142,7 +142,8 @@ class Backlogs:
 
     def _piece(self, backlog: Backlog, *, after: Offset, to: Offset) -> Piece:
         items = tuple(Item.of(placement, epoch=self._router.epoch) for placement in backlog.items)
-        return Piece(after=after, to=to, items=items, complete=backlog.complete or not items)
+        complete = backlog.complete or not items
+        return Piece(after=after, to=to, items=items, complete=complete, after_seq=backlog.after_seq)
 
     def _keep(self, chat: ChatId, piece: Piece) -> None:
         before = self._kept.pop(chat, None)

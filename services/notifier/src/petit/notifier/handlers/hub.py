@@ -127,7 +127,9 @@ class Hub:
         return self._lifetimes.renew(seat, expires_at=expires_at)
 
     def bye(self, seat: Seat, *, code: int, resume: bool) -> bytes:
-        """Return the last frame for a connection."""
+        """Return the last frame for a connection; nothing for one that was not told hello, which comes first."""
+        if not self._resume.greeted(seat):
+            return b""
         id_ = cursor_id(self._router.epoch, self._lifetimes.last(seat))
         return frame(seat.form, event=Event.BYE, id=id_, data=json_line(dump(Bye(code=code, resume=resume))))
 

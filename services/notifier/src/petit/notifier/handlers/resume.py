@@ -53,6 +53,8 @@ class _CatchUp:
     """Makes the hello that is still to be written."""
     now: bool
     """The stream starts now, wherever that will be."""
+    was_live: bool
+    """It was live when it fell behind: what it missed is judged by the memberships of then, not of now."""
     since: float
     """Monotonic seconds: when it last got on."""
     asked: Asked = field(default_factory=Asked)
@@ -108,11 +110,11 @@ class Resume:
             cursor: What it has seen; None: it starts now.
         """
         seat.mark, seat.cursor = BEHIND, cursor or Offset(0)
-        self._put(seat, _CatchUp(greet=greet, now=cursor is None, since=self._clock.monotonic()))
+        self._put(seat, _CatchUp(greet=greet, now=cursor is None, was_live=False, since=self._clock.monotonic()))
 
     def fall_behind(self, seat: Seat) -> None:
         """Take in a connection that was live; its mark and cursor are set."""
-        self._put(seat, _CatchUp(greet=None, now=False, since=self._clock.monotonic()))
+        self._put(seat, _CatchUp(greet=None, now=False, was_live=True, since=self._clock.monotonic()))
 
     def drained(self, seat: Seat) -> None:
         """Go on with a connection that has read what was written."""
@@ -180,7 +182,14 @@ class Resume:
             state = router.mirror.get(chat)
             if state is not None:
                 router.settle(chat, state)
-        told = missed(person, cursor=seat.cursor, ring=router.ring, asked=catch_up.asked, held=self._held)
+        told = missed(
+            person,
+            cursor=seat.cursor,
+            ring=router.ring,
+            asked=catch_up.asked,
+            held=self._held,
+            was_live=catch_up.was_live,
+        )
         if isinstance(told, Lacks):
             self._ask(seat, catch_up, lacks=told)
             return False
@@ -199,8 +208,7 @@ class Resume:
         while catch_up.items and size < CHUNK_BYTES:
             item = catch_up.items.popleft()
             seat.cursor = item.offset
-            since = None if item.chat is None else person.chats.get(item.chat)
-            if item.visible(person.user, since=since):
+            if self._may_see(item, person=person, was_live=catch_up.was_live):
                 frames.append(item.frame(seat.form, own=item.by == person.user))
                 size += len(frames[-1])
         if not catch_up.items:
@@ -216,6 +224,13 @@ class Resume:
         else:
             self._again(seat)
 
+    @staticmethod
+    def _may_see(item: Item, *, person: Person, was_live: bool) -> bool:
+        since = None if item.chat is None else person.chats.get(item.chat)
+        if item.visible(person.user, since=since):
+            return True
+        return was_live and item.chat is not None and item.to_members and person.was_in(item.chat, item.offset)
+
     def _go_live(self, seat: Seat) -> None:
         del self._behind[seat]
         seat.mark = self._router.tick.number
@@ -227,7 +242,7 @@ class Resume:
             seat.opened()
 
     def _gap(self, seat: Seat, gap: GapIn) -> bytes:
-        href = f"/v1/chats/{gap.chat}/messages"
+        href = f"/v1/chats/{gap.chat}/messages?after={gap.after_seq}"
         data = Gap(chat=gap.chat, after_offset=gap.after, to_offset=gap.to, href=href)
         id_ = cursor_id(self._router.epoch, seat.cursor)
         return frame(seat.form, event=Event.GAP, id=id_, data=json_line(dump(data)))

@@ -85,8 +85,12 @@ class Router:
         self.seen = max(self.seen, Offset(self.log.position))
 
     def know(self, user: UserId, *, chats: dict[ChatId, Offset]) -> None:
-        """Know somebody, whose chats were asked for as of when `arriving` got its entry, or later."""
-        person = Person(user, chats=chats)
+        """Know somebody, whose chats were asked for as of when `arriving` got its entry, or later.
+
+        An answer may be ahead of the feed. What began only there begins here when the feed gets there.
+        """
+        known = {chat: joined for chat, joined in chats.items() if joined <= self.seen}
+        person = Person(user, chats=known)
         moved = self.arriving.pop(user, set())
         self.people.know(person)
         self.ring.follow(user, after=self.seen)
@@ -135,7 +139,7 @@ class Router:
                 for user in {by, *data.members}:
                     self._enter(user, chat=chat, offset=item.offset)
             case Left(data=data):
-                self._exit(data.user, chat=chat)
+                self._exit(data.user, chat=chat, offset=item.offset)
             case _:
                 pass
         self.ring.place(item, named=item.also)
@@ -187,16 +191,16 @@ class Router:
         if person is not None:
             self._admit(person, chat=chat, offset=offset)
 
-    def _exit(self, user: UserId, *, chat: ChatId) -> None:
+    def _exit(self, user: UserId, *, chat: ChatId, offset: Offset) -> None:
         self._moved(user, chat)
         person = self.people.get(user)
         if person is not None:
-            self._dismiss(person, chat=chat)
+            self._dismiss(person, chat=chat, offset=offset)
 
     def _settle(self, person: Person, *, chat: ChatId, state: ChatState) -> None:
         member = state.members.get(person.user)
-        if member is None:
-            self._dismiss(person, chat=chat)
+        if member is None or member.joined_offset > self.seen:
+            self._dismiss(person, chat=chat, offset=None)
         else:
             self._admit(person, chat=chat, offset=member.joined_offset)
 
@@ -206,10 +210,10 @@ class Router:
         if self.people.enter(person, chat=chat, offset=offset):
             self.mirror.pin(chat)
 
-    def _dismiss(self, person: Person, *, chat: ChatId) -> None:
+    def _dismiss(self, person: Person, *, chat: ChatId, offset: Offset | None) -> None:
         if person.seats:
             self.flush()
-        if self.people.exit(person, chat=chat):
+        if self.people.exit(person, chat=chat, offset=offset):
             self.mirror.unpin(chat)
 
     def _moved(self, user: UserId, chat: ChatId) -> None:

@@ -1,10 +1,13 @@
 """A TCP proxy that misbehaves on demand: it cuts connections, or carries nothing while they stand."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 _CHUNK = 65_536
+_KERNEL_BYTES = 65_536
+"""What the kernel takes for the proxy while it carries nothing; by default up to some megabytes."""
 
 
 class Proxy:
@@ -82,8 +85,10 @@ class Proxy:
 async def proxied(target: int) -> AsyncIterator[Proxy]:
     """Run a proxy to a port of this machine."""
     proxy = Proxy(target)
-    server = await asyncio.start_server(proxy.take, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
+    server = await asyncio.start_server(proxy.take, sock=listening)
+    proxy.port = listening.getsockname()[1]
     try:
         yield proxy
     finally:

@@ -16,6 +16,7 @@ import pytest
 from kit.tests.proxy import Proxy, proxied
 from kit.tests.reading import Reader, Writer, eventually, reading, running, write
 from petit.kit.connection import Connection, connect
+from petit.kit.consumer import Consumer
 from petit.kit.errors import LogBehind
 from petit.kit.feed import Feed
 from petit.kit.log import Log
@@ -116,6 +117,23 @@ async def test_a_consumer_that_the_server_forgot_is_made_again(server: NatsServe
             await nc.jetstream().delete_consumer("SIGNALS", consumer.name)
         position = at.feed.position
         await eventually(lambda: at.feed.position > position + 50, within=3)
+
+
+async def test_a_consumer_that_was_cancelled_delivers_nothing(server: NatsServer, log: Log, nc: Connection) -> None:
+    reader = Reader()
+    consumer = Consumer(nc, receive=lambda entry, _number, _pending: reader(entry), looked=print, paused=False)
+    os.kill(server.pid, signal.SIGSTOP)
+    opening = asyncio.create_task(consumer.open("SIGNALS", name="late", start=1, subjects=()))
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait({opening})
+    os.kill(server.pid, signal.SIGCONT)
+
+    await write(log, 10)
+    await nc.flush()
+
+    assert opening.cancelled()
+    assert reader.entries == []
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 from petit.kit.connection import Connection, Listening
-from petit.kit.errors import Outage, Unreached
+from petit.kit.errors import Unreached
 from petit.kit.jetstream import NANOSECONDS, JetStream
 from petit.kit.log import Entry
 from petit.kit.wire import Incoming
@@ -101,7 +101,7 @@ class Consumer:
         self._listening = await self._nc.listen(inbox, self._on_message)
         try:
             await JetStream(self._nc).create_consumer(stream, config, within=_WITHIN_S)
-        except Outage:
+        except BaseException:  # also when cancelled: the server may make it all the same
             await self.close()
             raise
         self.heard = time.monotonic()

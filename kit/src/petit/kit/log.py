@@ -93,7 +93,7 @@ class Log:
         Args:
             msg_id: What makes this entry the same entry when it is tried again.
             deadline: `time.monotonic()` after which nothing more is written; at most `LATEST_WRITE_S` after the
-                decision that this entry may be stored. None: five seconds from now.
+                decision that this entry may be stored, and after now. None: five seconds from now.
 
         Raises:
             LogFull: nothing was stored, and nothing will be until there is room.
@@ -101,8 +101,8 @@ class Log:
             Unanswered: it is not known whether it was stored; the same id may be tried again.
             Outage: nothing was stored: the log is not there.
         """
-        if deadline is None:
-            deadline = time.monotonic() + _WITHIN_S
+        now = time.monotonic()
+        deadline = now + _WITHIN_S if deadline is None else min(deadline, now + LATEST_WRITE_S)
         if self._turn.locked():
             await self._wait_for_turn(deadline)
         else:

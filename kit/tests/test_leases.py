@@ -148,7 +148,7 @@ async def test_a_restart_of_the_server_costs_no_ownership(server: NatsServer, nc
         for restarts in range(1, 4):
             server.kill()
             await server.start()
-            await eventually(lambda restarts=restarts: nc.stats["reconnects"] == restarts)  # type: ignore[misc]
+            await eventually(lambda restarts=restarts: nc.stats["reconnects"] == restarts)  # type: ignore[misc]  # mypy cannot infer it
 
         await always(lambda: one.leases.owned == ALL, during=3)
         assert one.changes == 1

@@ -106,7 +106,7 @@ def _insert(db: sqlite3.Connection, table: str, rows: list[tuple[object, ...]]) 
     for start in range(0, len(rows), 64):
         part = rows[start : start + 64]
         places = ",".join([f"({','.join('?' * len(part[0]))})"] * len(part))
-        db.execute(f"INSERT INTO {table} VALUES {places} {_TAIL}", list(chain.from_iterable(part)))  # noqa: S608
+        db.execute(f"INSERT INTO {table} VALUES {places} {_TAIL}", list(chain.from_iterable(part)))  # noqa: S608 - a table of our own
 
 
 def writer(path: Path, number: int, results: "Queue[list[float]]", *, pause: float) -> None:

@@ -172,7 +172,7 @@ async def test_views_say_who_has_seen_a_message_without_its_author(edge: Edge) -
     await edge.say(chat, "two", by=UserId("u0"))
     viewed = await edge.view(chat, 1, by="u1")
     first = (await edge.history(chat, ADA, min_offset=max(offset, viewed))).items[0].id
-    delivered = rpc.Delivered(chat=chat, markers={UserId("u2"): 2, UserId("stranger"): 2, UserId("u1"): 2})  # type: ignore[dict-item]
+    delivered = rpc.Delivered(chat=chat, markers={UserId("u2"): 2, UserId("stranger"): 2, UserId("u1"): 2})  # type: ignore[dict-item]  # plain numbers
     assert await edge.about(chat, "delivered", delivered, body=dict) == {}
 
     request = rpc.MessageAsk(chat=chat, viewer=ADA, message=first, limit=4)

@@ -289,7 +289,7 @@ async def test_delivered_is_told_to_whoever_listens_and_only_forward(edge: Edge)
     heard = await edge.nc.subscribe(ALL_DELIVERED)
 
     for seq in (3, 2, 3, 99):
-        request = rpc.Delivered(chat=chat, markers={BOB: seq}, min_offset=offset)  # type: ignore[dict-item]
+        request = rpc.Delivered(chat=chat, markers={BOB: seq}, min_offset=offset)  # type: ignore[dict-item]  # plain numbers
         await edge.about(chat, "delivered", request, body=dict)
 
     notes = [rpc.DeliveredNote.model_validate_json((await heard.next_msg(timeout=5)).data) for _ in range(2)]

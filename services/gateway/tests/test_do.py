@@ -11,7 +11,7 @@ from services.gateway.tests.edge import NO_CHAT, Edge, opened
 
 
 async def do(world: Edge, *items: tuple[str, str, dict[str, Any]]) -> list[DoneItem]:
-    batch = DoBatch(items=tuple(Do(user=UserId(user), do=what, body=body) for user, what, body in items))  # type: ignore[arg-type]
+    batch = DoBatch(items=tuple(Do(user=UserId(user), do=what, body=body) for user, what, body in items))  # type: ignore[arg-type]  # any word
     answer = Answer[Done].model_validate_json(await world.gateway.do(batch.model_dump_json().encode()))
     assert answer.body is not None
     return list(answer.body.items)
@@ -83,7 +83,7 @@ async def test_what_will_not_do(
     assert done.body is not None
     assert done.body["code"] == code
     if pointer is not None:
-        assert done.body["errors"][0]["pointer"] == pointer  # type: ignore[index]
+        assert done.body["errors"][0]["pointer"] == pointer  # type: ignore[index]  # a problem
     assert world.log.last == 0
 
 

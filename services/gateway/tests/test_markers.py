@@ -32,7 +32,7 @@ async def test_the_first_view_is_published_at_once(world: Edge) -> None:
     status, offset = await put(world, chat, 2)
 
     assert (status, offset) == (204, str(world.log.last))
-    assert world.chats.markers[chat, UserId("bob")] == 2  # type: ignore[index]
+    assert world.chats.markers[chat, UserId("bob")] == 2  # type: ignore[index]  # plain text
 
 
 async def test_later_views_of_two_seconds_are_one(world: Edge) -> None:

@@ -66,6 +66,10 @@ class Hub:
     def __len__(self) -> int:
         return len(self._seats)
 
+    def seats(self) -> list[Seat]:
+        """Return every connection."""
+        return list(self._seats.values())
+
     def name(self) -> str:
         """Return the id of the next connection."""
         self._made += 1
@@ -154,7 +158,7 @@ class Hub:
         self._draining = True
         self._router.flush()
         _log.info("hub.drained", connections=len(self._seats))
-        for seat in list(self._seats.values()):
+        for seat in self.seats():
             seat.end(GOING_AWAY, resume=True)
         if self._seats:
             self._empty.clear()

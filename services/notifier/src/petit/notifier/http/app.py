@@ -24,6 +24,7 @@ from petit.notifier.ports import Door, Log, Opening, Renewals, Tickets, Tokens
 STREAM: Final = "/v1/stream"
 WEBSOCKET: Final = "/v1/ws"
 CURSOR: Final = "/v1/cursor"
+_PLAIN: Final = frozenset({STREAM, WEBSOCKET, CURSOR})
 _RENEWAL: Final = re.compile(r"^/v1/streams/([^/]+)/token$")
 _OPENED_BY: Final = frozenset({"cursor", "payload", "ticket"})
 _PAYLOADS: Final = ("full", "thin")
@@ -35,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 def claims(path: str) -> bool:
     """Say whether a path is served here, and not by the gateway."""
-    return path in {STREAM, WEBSOCKET, CURSOR} or _RENEWAL.match(path) is not None
+    return path in _PLAIN or (path.startswith("/v1/streams/") and _RENEWAL.match(path) is not None)
 
 
 class Front:
@@ -91,7 +92,7 @@ class Front:
         path: str = scope["path"]
         method: str = scope["method"]
         renewal = _RENEWAL.match(path)
-        if renewal is None and path not in {STREAM, WEBSOCKET, CURSOR}:
+        if renewal is None and path not in _PLAIN:
             raise Refused(Code.ROUTE_NOT_FOUND, f"there is no route {path}")
         allow = (
             b"POST, OPTIONS" if renewal is not None else b"GET, OPTIONS" if path != CURSOR else b"GET, HEAD, OPTIONS"

@@ -233,7 +233,7 @@ async def test_a_log_behind_the_read_model_stops_until_there_is_a_new_epoch(serv
     async with edge_of(server) as edge:
         async with replica_of(server, store):
             chat = await edge.create("group", ADA, BOB)
-            await edge.say(chat, "kept", by=ADA)
+            await edge.history(chat, ADA, min_offset=await edge.say(chat, "kept", by=ADA))
         _write(store, "UPDATE checkpoints SET offset = 500")
         with pytest.raises(LogBehind, match="doctor --new-epoch"):
             async with replica_of(server, store):

@@ -1,9 +1,9 @@
 """The fold loop: from the feed into memory, and from memory into the store, a batch at a time.
 
-One task folds what the feed delivered while another writes what was folded before; so a batch is what came
-during the last write, and a quiet log is committed at once. Commits are at least 20 ms apart, unless somebody
-waits for one. What the store cannot take waits: first in the batch, then in the inbox, then in the log, because the
-feed is paused.
+One task folds what the feed delivered while another writes what was folded before. A quiet log is folded and
+committed at once; a busy one 20 times a second, or as often as somebody waits for it, because what wakes a loop and
+begins a transaction costs more than a message. What the store cannot take waits: first in the batch, then in the
+inbox, then in the log, because the feed is paused.
 
 A partition that is gained is folded from its checkpoint on. The feed is one for all partitions, so it is set back
 to the lowest checkpoint gained, and of each partition what is at or below its own checkpoint is skipped; of each
@@ -34,7 +34,7 @@ from petit.kit.log import Entry, Log
 
 BATCH: Final = 2_000
 """Signals that a commit takes at most."""
-LINGER_S: Final = 0.02
+LINGER_S: Final = 0.05
 """Seconds between commits while nobody waits for one."""
 CHECKPOINT_S: Final = 1.0
 """Seconds after which checkpoints of partitions without signals are written, too."""
@@ -108,9 +108,13 @@ class Folding:
         """Take what the feed delivers."""
         self._inbox.append(entry)
         self._inbox_bytes += len(entry.payload)
-        if len(self._inbox) >= INBOX or self._inbox_bytes >= INBOX_BYTES:
-            self._feed.pause()
-        self._woken.set()
+        waiting = len(self._inbox)
+        if waiting == 1:
+            self._wake_when_due()
+        elif waiting >= BATCH or self._inbox_bytes >= INBOX_BYTES:
+            self._woken.set()
+            if waiting >= INBOX or self._inbox_bytes >= INBOX_BYTES:
+                self._feed.pause()
 
     def on_change(self, gained: frozenset[int], lost: frozenset[int]) -> None:
         """Take what the leases say: what is lost is not folded any more, what is gained soon is."""
@@ -163,9 +167,12 @@ class Folding:
                     self._position = max(self._position, Offset(self._feed.position))
                 if len(self._inbox) <= INBOX // 2 and self._inbox_bytes <= INBOX_BYTES // 2:
                     self._feed.resume()
-                if self._commit_is_due():
-                    self._committing = True
-                    tasks.create_task(self._commit(), name="folding.commit")
+                if self._position > self._committed and not self._committing:
+                    if self._batched >= BATCH or self._due_in() <= 0:
+                        self._committing = True
+                        tasks.create_task(self._commit(), name="folding.commit")
+                    else:
+                        self._wake_when_due()
 
     async def finish(self) -> None:
         """Write what is folded before the process ends; only once `run` is over.
@@ -178,13 +185,21 @@ class Folding:
             self._checkpoint_at = -math.inf
             await self._repository.commit(self._seal(self.active))
 
+    def _due_in(self) -> float:
+        """Return in how many seconds the next commit is due; not more than 0 if it is."""
+        return 0.0 if self._reach.waiting else self._commit_at + LINGER_S - time.monotonic()
+
+    def _wake_when_due(self) -> None:
+        wait = self._due_in()
+        if wait <= 0:
+            self._woken.set()
+        else:
+            asyncio.get_running_loop().call_later(wait, self._woken.set)
+
     async def _wait(self) -> None:
         """Wait for something to do; at latest for the tick, because the feed's position moves without entries, too."""
-        pause = _TICK_S
-        if self._position > self._committed and not self._committing:
-            pause = max(0.0, self._commit_at + LINGER_S - time.monotonic())
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(_TICK_S):
                 await self._woken.wait()
         except TimeoutError:
             pass
@@ -226,7 +241,8 @@ class Folding:
             for under in (parse(entry.subject) for entry in entries)
             if under is not None and under.scope == "chat" and partition(under.key) in self.active
         }
-        await self._patiently(lambda: self._states.load(wanted))
+        if missing := self._states.missing(wanted):
+            await self._patiently(lambda: self._states.load(missing))
         for number, entry in enumerate(entries):  # nobody but this task takes from the inbox
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
@@ -281,12 +297,6 @@ class Folding:
             )
 
     # ── commits ─────────────────────────────────────────────────────────────────────────────────────
-
-    def _commit_is_due(self) -> bool:
-        if self._committing or self._position <= self._committed:
-            return False
-        waited = time.monotonic() - self._commit_at
-        return self._batched >= BATCH or self._reach.waiting > 0 or waited >= LINGER_S
 
     def _seal(self, active: frozenset[int]) -> Batch:
         """Close the batch, with the checkpoints of what moved; once in a while of everything."""

@@ -42,6 +42,10 @@ class States:
             self._held.move_to_end(chat)
         return held
 
+    def missing(self, chats: Collection[ChatId]) -> list[ChatId]:
+        """Return those of some chats that are not held."""
+        return [chat for chat in chats if chat not in self._held]
+
     async def load(self, chats: Collection[ChatId]) -> dict[ChatId, Chat]:
         """Return chats, from memory or from the store, and hold them; one that is nowhere is new and empty.
 

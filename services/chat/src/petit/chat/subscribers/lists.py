@@ -19,7 +19,7 @@ from petit.contracts.subjects import CHAT_QUEUE, chat_any
 _WORKERS: Final = 32
 """Lists that are read at once."""
 _FINISH_S: Final = 5.0
-_RECONNECT_S: Final = 0.1
+_RECONNECT_S: Final = 1
 
 _log = structlog.get_logger(__name__)
 

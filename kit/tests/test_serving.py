@@ -225,3 +225,16 @@ async def test_two_processes_may_share_a_port() -> None:
 
         with pytest.raises(OSError, match="in use"):
             listen("127.0.0.1", port=one.getsockname()[1])
+
+
+async def test_a_request_that_does_not_finish_in_time_is_cut_and_not_answered_500() -> None:
+    app = App()
+    app.gate = asyncio.Event()
+
+    async with serving(app, sock=listen("127.0.0.1", port=0), grace_s=1) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.wait_for(app.arrived.wait(), 5)
+
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from petit.kit.connection import Connection
-from petit.kit.errors import Busy, LogFull, LogLost, Outage, Unanswered
+from petit.kit.errors import REPAIR, Busy, LogFull, LogLost, Outage, Unanswered
 from petit.kit.jetstream import JetStream, Stored
 from petit.kit.kv import Bucket, BucketConfig
 from petit.kit.stream import LogConfig, LogInfo, StreamMaker, log_info
@@ -130,7 +130,7 @@ class Log:
         """
         state = await self._js.stream(self._config.stream)
         if state is None:
-            raise LogLost(f"stream {self._config.stream} is gone")
+            raise LogLost(f"stream {self._config.stream} is gone: {REPAIR}")
         return log_info(state)
 
     async def clock_skew(self) -> float:

@@ -161,13 +161,13 @@ async def serving(
     """Serve an application on a bound socket while the block runs; yields the port.
 
     On the way out it stops accepting, awaits `drain` (where taken connections are said goodbye), lets
-    running requests finish, and cancels those that do not within `grace_s` seconds.
+    running requests finish, and cuts those that do not within `grace_s` seconds.
 
     Raises:
         OSError: the socket cannot listen.
     """
     config = uvicorn.Config(
-        app,
+        _cut_where_cancelled(app),
         http=TakeoverProtocol,
         ws="none",
         lifespan="off",
@@ -198,6 +198,22 @@ async def serving(
                     await drain()
         await server.shutdown(sockets=[sock])
         await ticking
+
+
+def _cut_where_cancelled(app: ASGI) -> ASGI:
+    """Return an application that answers nothing where it is stopped in the middle of a request.
+
+    The request may have been carried out or not. A cut says so, and whoever asked asks again; uvicorn's 500 would not.
+    """
+
+    async def cut(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            with suppress(RuntimeError):  # the response has begun: uvicorn cuts it
+                scope["extensions"][TAKEOVER](asyncio.Protocol()).transport.abort()
+
+    return cut
 
 
 async def stop_requested() -> signal.Signals:

@@ -1,13 +1,17 @@
 """What the tests of the feed share: someone who writes, and someone who keeps what was delivered."""
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 from petit.kit.errors import Outage
 from petit.kit.feed import Feed
 from petit.kit.log import Entry, Log
+from petit.kit.natsserver import NatsServer
 
 SUBJECT = "signal.7.chat.0190.msg"
 
@@ -54,6 +58,19 @@ class Writer:
                 stored = await self._log.append(SUBJECT, payload, msg_id=f"w:{self._number}")
                 self.stored[stored.offset] = payload
             await asyncio.sleep(0)
+
+
+@contextmanager
+def frozen(server: NatsServer) -> Iterator[None]:
+    """Keep the server's process from doing anything, as a machine that hangs."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        threads = [thread / "stat" for thread in Path(f"/proc/{server.pid}/task").iterdir()]
+        while any(stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "T" for stat in threads):
+            pass  # a signal takes a moment to reach every thread
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 @asynccontextmanager

@@ -1,10 +1,8 @@
 """Whatever breaks between a feed and the log, no entry is lost, doubled or delivered out of order."""
 
 import asyncio
-import os
 import random
 import shutil
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.tests.proxy import Proxy, proxied
-from kit.tests.reading import Reader, Writer, eventually, reading, running, write
+from kit.tests.reading import Reader, Writer, eventually, frozen, reading, running, write
 from petit.kit.connection import Connection, connect
 from petit.kit.consumer import Consumer
 from petit.kit.errors import LogBehind
@@ -88,9 +86,8 @@ async def test_a_feed_is_back_within_half_a_second_of_a_restart(server: NatsServ
 
 async def test_a_frozen_server_makes_the_feed_lag_and_then_catch_up(server: NatsServer, log: Log) -> None:
     async with scene(server, log) as at:
-        os.kill(server.pid, signal.SIGSTOP)
-        await eventually(lambda: not at.feed.current, within=3)
-        os.kill(server.pid, signal.SIGCONT)
+        with frozen(server):
+            await eventually(lambda: not at.feed.current, within=3)
         await at.grow(50)
         await eventually(lambda: at.feed.current, within=3)
 
@@ -122,12 +119,11 @@ async def test_a_consumer_that_the_server_forgot_is_made_again(server: NatsServe
 async def test_a_consumer_that_was_cancelled_delivers_nothing(server: NatsServer, log: Log, nc: Connection) -> None:
     reader = Reader()
     consumer = Consumer(nc, receive=lambda entry, _number, _pending: reader(entry), looked=print, paused=False)
-    os.kill(server.pid, signal.SIGSTOP)
-    opening = asyncio.create_task(consumer.open("SIGNALS", name="late", start=1, subjects=()))
-    await asyncio.sleep(0)
-    opening.cancel()
-    await asyncio.wait({opening})
-    os.kill(server.pid, signal.SIGCONT)
+    with frozen(server):
+        opening = asyncio.create_task(consumer.open("SIGNALS", name="late", start=1, subjects=()))
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
 
     await write(log, 10)
     await nc.flush()
@@ -146,9 +142,8 @@ async def test_any_mixture_of_faults_costs_nothing(server: NatsServer, log: Log,
         await at.server.start()
 
     async def freeze(at: Scene) -> None:
-        os.kill(at.server.pid, signal.SIGSTOP)
-        await asyncio.sleep(choose.uniform(0, 0.3))
-        os.kill(at.server.pid, signal.SIGCONT)
+        with frozen(at.server):
+            await asyncio.sleep(choose.uniform(0, 0.3))
 
     async def stall(at: Scene) -> None:
         at.proxy.stall()

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.tests.proxy import proxied
-from kit.tests.reading import always, eventually
+from kit.tests.reading import always, eventually, frozen
 from petit.kit.connection import Connection, connect
 from petit.kit.kv import Bucket, BucketConfig
 from petit.kit.leases import Leases, ReplicaTakenError
@@ -159,9 +157,8 @@ async def test_a_long_absence_of_the_server_costs_ownership_until_it_is_back(
 ) -> None:
     async with replica(nc, "a") as one:
         await eventually(lambda: one.leases.owned == ALL)
-        os.kill(server.pid, signal.SIGSTOP)
-        await eventually(lambda: one.told == frozenset(), within=3)
-        os.kill(server.pid, signal.SIGCONT)
+        with frozen(server):
+            await eventually(lambda: one.told == frozenset(), within=3)
         await eventually(lambda: one.told == ALL, within=3)
         server.kill()
         await eventually(lambda: one.told == frozenset(), within=3)

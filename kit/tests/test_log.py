@@ -3,13 +3,13 @@
 import asyncio
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from kit.tests.proxy import proxied
+from kit.tests.reading import frozen
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import Busy, LogBehind, LogFull, LogLost, Outage, Unanswered, Unreached
 from petit.kit.jetstream import JetStream
@@ -184,12 +184,8 @@ async def test_an_append_to_a_dead_server_is_an_outage_at_its_deadline(log: Log,
 
 
 async def test_an_append_to_a_stopped_server_is_unanswered(log: Log, server: NatsServer) -> None:
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(Unanswered):
-            await log.append(SUBJECT, b"x", msg_id="ann:1", deadline=time.monotonic() + 0.3)
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+    with frozen(server), pytest.raises(Unanswered):
+        await log.append(SUBJECT, b"x", msg_id="ann:1", deadline=time.monotonic() + 0.3)
 
     stored = await log.append(SUBJECT, b"x", msg_id="ann:1")
 

@@ -1,14 +1,12 @@
 """A request is answered by whoever is there, once somebody is, or is an outage in time."""
 
 import asyncio
-import os
-import signal
 import time
 
 import pytest
 from pydantic import BaseModel
 
-from kit.tests.reading import eventually
+from kit.tests.reading import eventually, frozen
 from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, FieldError, Refused
 from petit.contracts.rpc import Ask
@@ -133,12 +131,8 @@ async def test_a_request_survives_a_restart_of_the_server(nc: Connection, server
 
 
 async def test_a_frozen_server_is_an_outage_at_the_deadline(nc: Connection, server: NatsServer) -> None:
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(Outage):
-            await call(nc, SUBJECT, b"", within=0.3)
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+    with frozen(server), pytest.raises(Outage):
+        await call(nc, SUBJECT, b"", within=0.3)
 
 
 async def test_of_a_queue_one_answers(nc: Connection, server: NatsServer) -> None:

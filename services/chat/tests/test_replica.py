@@ -253,6 +253,21 @@ async def test_a_log_behind_the_read_model_stops_until_there_is_a_new_epoch(serv
     assert [(item.seq, item.text) for item in history.items] == [(1, "kept"), (2, "in the new epoch")]
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_replica_that_stops_while_the_server_is_away_ends_in_time(
+    server: NatsServer, tmp_path: Path, *, comes_back: bool
+) -> None:
+    async with edge_of(server) as edge, replica_of(server, tmp_path / "chat.db"):
+        chat = await edge.create("group", ADA)
+        await edge.chat(chat, ADA)
+        server.kill()
+        if comes_back:
+            await server.start()
+        stopped = time.monotonic()
+
+    assert time.monotonic() - stopped < 9
+
+
 async def test_rules_of_the_future_stop_the_fold_now_and_at_the_next_start(server: NatsServer, tmp_path: Path) -> None:
     store = tmp_path / "chat.db"
 

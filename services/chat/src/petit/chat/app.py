@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from petit.chat.adapters.ephemera import NatsEphemera
 from petit.chat.adapters.sqlite import SqliteStore, opened
-from petit.chat.adapters.sqlite.files import adopt_epoch, backup, digest, highest_checkpoint
+from petit.chat.adapters.sqlite.files import adopt_epoch, backup, digest, highest_checkpoint, known_epoch
 from petit.chat.domain.rows import VoidRow
 from petit.chat.handlers.announcing import Announcing
 from petit.chat.handlers.delivering import Delivering
@@ -24,7 +24,7 @@ from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
 from petit.chat.handlers.telling import Telling
 from petit.chat.ports import StoreBroken, StoreDown
-from petit.chat.subscribers.lists import list_broker
+from petit.chat.subscribers.lists import serve_lists
 from petit.chat.subscribers.methods import any_methods, list_methods, owner_methods
 from petit.chat.subscribers.requests import Owning, listen, serve_any
 from petit.contracts.ids import Epoch, Offset
@@ -35,7 +35,7 @@ from petit.kit.feed import Feed
 from petit.kit.leases import Leases, ReplicaTakenError
 from petit.kit.log import Entry, Log
 
-__all__ = ["Chat", "Options", "adopt_epoch", "backup", "chat", "digest", "highest_checkpoint"]
+__all__ = ["Chat", "Options", "adopt_epoch", "backup", "chat", "digest", "highest_checkpoint", "known_epoch"]
 
 GROUP: Final = "chat"
 """Of the leases."""
@@ -134,9 +134,6 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     leases = Leases(nc, group=GROUP, replica=options.replica, on_change=on_change)
     await listen(nc, reach)
     anyone = await serve_any(nc, any_methods(model))
-    lists = list_broker(url, token=token, name=f"{name}-lists", methods=list_methods(model))
-    stack.push_async_callback(lists.stop)
-    await lists.start()
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     folder = tasks.create_task(folding.run(), name="chat.folding")
     others = [
@@ -152,7 +149,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
 
     async def stop() -> None:
         """Take nothing more, finish what was taken, write what is folded, and hand the partitions over."""
-        await asyncio.gather(lists.stop(), owning.stop(), *(service.stop() for service in anyone))
+        await asyncio.gather(owning.stop(), *(service.stop() for service in anyone))
         await _cancel([folder])
         with suppress(StoreDown, StoreBroken, TimeoutError):
             async with asyncio.timeout(_FINISH_S):
@@ -160,6 +157,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
         await _cancel(others)
 
     stack.push_async_callback(stop)
+    await stack.enter_async_context(serve_lists(url, token=token, name=f"{name}-lists", methods=list_methods(model)))
     return Chat(folding=folding, feed=feed, reach=reach)
 
 

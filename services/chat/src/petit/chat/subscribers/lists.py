@@ -4,12 +4,15 @@ They read for milliseconds, so that FastStream's 0.2 ms a request do not show; w
 connects, sends or waits does not stand on it (docs/adr/0008).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.security import NatsToken
+from nats.errors import Error as NatsError
 
 from petit.chat.subscribers.methods import Answering
 from petit.contracts.problems import Code, Refused
@@ -18,16 +21,19 @@ from petit.contracts.subjects import CHAT_QUEUE, chat_any
 
 _WORKERS: Final = 32
 """Lists that are read at once."""
-_FINISH_S: Final = 5.0
+_FINISH_S: Final = 2.0
 _RECONNECT_S: Final = 1
 
 _log = structlog.get_logger(__name__)
 
 
-def list_broker(url: str, *, token: str | None, name: str, methods: Mapping[str, Answering]) -> NatsBroker:
-    """Return a broker that answers lists once it is started, and finishes those begun when it is stopped.
+@asynccontextmanager
+async def serve_lists(
+    url: str, *, token: str | None, name: str, methods: Mapping[str, Answering]
+) -> AsyncIterator[None]:
+    """Take part in answering lists for as long as the context lasts; in the end, finish those begun.
 
-    It has a connection of its own, and comes back for as long as it is not stopped.
+    The broker has a connection of its own, and comes back for as long as it is not stopped.
     """
     broker = NatsBroker(
         url,
@@ -42,7 +48,18 @@ def list_broker(url: str, *, token: str | None, name: str, methods: Mapping[str,
     for method, answering in methods.items():
         subscriber = broker.subscriber(chat_any(method), queue=CHAT_QUEUE, max_workers=_WORKERS, decoder=_as_it_is)
         subscriber(_handler(method, answering))
-    return broker
+    connection = await broker.connect()
+    try:
+        await broker.start()
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(2 * _FINISH_S):
+                await broker.stop()
+        except (NatsError, TimeoutError) as error:  # without a connection there is nobody to answer
+            _log.warning("lists.cut", error=str(error) or type(error).__name__)
+        finally:
+            await connection.close()
 
 
 async def _as_it_is(message: NatsMessage) -> bytes:

@@ -60,6 +60,16 @@ def highest_checkpoint(path: Path) -> Offset:
     return _with(path, lambda db: max(queries.checkpoints(db).values(), default=Offset(0)))
 
 
+def known_epoch(path: Path) -> Epoch:
+    """Return the making of the log that the rows come from; 0 in a new file: a new epoch must be above it.
+
+    Raises:
+        StoreBroken: the file is damaged.
+        StoreDown: it cannot be read for now.
+    """
+    return _with(path, lambda db: queries.epoch(db) or Epoch(0))
+
+
 def set_epoch(db: sqlite3.Connection, epoch: Epoch) -> None:
     """See `Repository.set_epoch`."""
     db.execute("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO UPDATE SET value = excluded.value", (epoch,))

@@ -39,8 +39,7 @@ async def test_from_nothing_to_the_first_message_takes_less_than_ten_seconds(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize(("processes", "number"), [(0, signal.SIGINT), (2, signal.SIGTERM)])
 async def test_it_stops_in_order_and_goes_on_where_it_was(
     own_stack: Callable[..., Stack], number: signal.Signals, processes: int
 ) -> None:

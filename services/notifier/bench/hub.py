@@ -140,7 +140,7 @@ async def of_floor(plan: Plan) -> float:
             name = data.partition(b"Bearer u")[2].partition(b"x")[0]
             rooms[int(name)].append(self.transport)  # type: ignore[arg-type]  # a stream's
 
-    server = await asyncio.get_running_loop().create_server(Listener, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(Listener, "127.0.0.1", 0, backlog=4_096)
     port = server.sockets[0].getsockname()[1]
     reader = multiprocessing.get_context("fork").Process(target=read_all, args=(port, plan.people))
     reader.start()

@@ -143,3 +143,13 @@ def plain_http(stack: Stack, **options: Any) -> httpx2.AsyncClient:  # noqa: ANN
 def with_token(stack: Stack, token: str) -> Client:
     """Return a client that has this token and no other."""
     return Client(stack.url, tokens=FixedToken(token))
+
+
+async def log_in(stack: Stack, username: str) -> dict[str, Any]:
+    """Log in by password, and return all that the issuer gives: access, refresh and ID token."""
+    form = {"grant_type": "password", "client_id": "petit-web", "username": username, "password": username}
+    async with plain_http(stack) as http:
+        answer = await http.post("/realms/petit/protocol/openid-connect/token", data={**form, "scope": "openid"})
+    assert answer.status_code == _OK, answer.text
+    grant: dict[str, Any] = answer.json()
+    return grant

@@ -2,17 +2,14 @@
 
 import base64
 import json
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
-import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.e2e.people import People, plain_http
+from tests.e2e.people import People, log_in, plain_http
 from tests.e2e.stack import Stack
 from tests.e2e.wire import knock
 
@@ -92,7 +89,7 @@ async def test_a_forged_token_is_good_nowhere(stack: Stack, people: People) -> N
 async def test_an_id_token_and_a_refresh_token_are_no_access_tokens(stack: Stack, people: People) -> None:
     """R01: signed by the right key, for another purpose."""
     ada = await people.one()
-    grant = await _log_in(stack, ada.username)
+    grant = await log_in(stack, ada.username)
 
     assert await _verdicts(stack, grant["access_token"]) == {(200, "")}
     for kind in ("id_token", "refresh_token"):
@@ -136,7 +133,7 @@ async def test_keys_rotate_without_a_restart(stack3: Stack, people3: People) -> 
             "config": {"priority": ["200"]},
         },
     )
-    new = (await _log_in(stack3, ada.username))["access_token"]
+    new = (await log_in(stack3, ada.username))["access_token"]
 
     assert rotated.status_code == 201, rotated.text
     assert _parts(new)[0]["kid"] != _parts(old)[0]["kid"]
@@ -144,30 +141,3 @@ async def test_keys_rotate_without_a_restart(stack3: Stack, people3: People) -> 
         assert await _verdicts(stack3, new) == {(200, "")}
         assert await _verdicts(stack3, old) == {(200, "")}
     assert stack3.pids() == before
-
-
-@pytest.mark.timeout(90)
-async def test_an_expired_token_is_good_nowhere(own_stack: Callable[..., Stack]) -> None:
-    """R01: 401 `token.expired`, soon after its end, on REST and on streams."""
-    stack = own_stack(environment={"PETIT_LOCAL_TOKEN_S": "1"})
-    stack.start()
-    token = (await _log_in(stack, "ada"))["access_token"]
-    ends = _parts(token)[1]["exp"]
-    said: set[tuple[int, str]] = set()
-
-    while time.time() < ends + 30 and said != {(401, "token.expired")}:  # requests have a leeway that streams have not
-        said = await _verdicts(stack, token)
-
-    assert said == {(401, "token.expired")}
-    assert time.time() < ends + 30
-
-
-async def _log_in(stack: Stack, username: str) -> dict[str, Any]:
-    form = {"grant_type": "password", "client_id": "petit-web", "username": username, "password": username}
-    async with plain_http(stack) as http:
-        answer: httpx2.Response = await http.post(
-            "/realms/petit/protocol/openid-connect/token", data={**form, "scope": "openid"}
-        )
-    assert answer.status_code == 200, answer.text
-    grant: dict[str, Any] = answer.json()
-    return grant

@@ -46,7 +46,7 @@ def test_what_was_backed_up_is_restored_as_the_next_epoch(rested: Path, tmp_path
 
     assert (backed_up.returncode, restored.returncode) == (0, 0), backed_up.stderr + restored.stderr
     assert file.stat().st_mode & 0o077 == 0
-    assert "epoch 2" in restored.stdout
+    assert "as epoch" in restored.stdout
     up = Up(data)
     assert "remember me" in history(up)
     up.stop()
@@ -132,3 +132,59 @@ def test_a_log_that_is_well_is_not_begun_anew(rested: Path) -> None:
     assert refused.returncode == 1
     assert "nothing was done" in refused.stderr
     assert log_finding(rested)["well"]
+
+
+@pytest.mark.timeout(120)
+def test_an_epoch_is_never_used_twice_even_if_the_log_forgets_which_there_were(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    epochs = []
+    for _ in range(2):
+        shutil.rmtree(data / "nats")
+        finding = log_finding(data)
+        repaired = petit("doctor", "--new-epoch", data=data)
+        assert repaired.returncode == 0, repaired.stderr
+        assert not finding["well"]
+        epochs.append(repaired.stdout.partition("begins anew: epoch ")[2].partition(",")[0])
+
+    assert epochs == ["2", "3"]
+
+
+@pytest.mark.timeout(120)
+def test_a_new_epoch_that_was_interrupted_is_finished(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    shutil.rmtree(data / "nats")
+    old = tmp_path / "old"
+    shutil.copytree(data / "chat", old)
+    petit("doctor", "--new-epoch", data=data)
+    shutil.rmtree(data / "chat")
+    shutil.copytree(old, data / "chat")  # as if it had ended between the log and the read model
+
+    repaired = petit("doctor", "--new-epoch", data=data)
+
+    assert repaired.returncode == 0, repaired.stderr
+    up = Up(data)
+    assert "remember me" in history(up)
+    up.stop()
+
+
+@pytest.mark.timeout(120)
+def test_a_log_of_another_installation_is_not_thrown_away(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    old = tmp_path / "old"
+    shutil.copytree(data / "chat", old)
+    shutil.rmtree(data / "nats")
+    petit("doctor", "--new-epoch", data=data)
+    up = Up(data)
+    petit("login", "ada", data=data)
+    petit("send", "--as", "ada", "@bob", "of the new epoch", data=data)
+    up.stop()
+    shutil.rmtree(data / "chat")
+    shutil.copytree(old, data / "chat")
+
+    refused = petit("doctor", "--new-epoch", data=data)
+
+    assert refused.returncode == 1
+    assert "not of one installation" in refused.stderr

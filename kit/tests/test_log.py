@@ -116,6 +116,12 @@ async def test_a_new_epoch_starts_far_above_everything_handed_out(log: Log) -> N
     assert (await log.bootstrap(known_epoch=1, known_offset=5_000)).epoch == 2
 
 
+async def test_a_new_epoch_is_above_what_anybody_has_seen(log: Log) -> None:
+    made = await log.new_epoch(known_epoch=7)
+
+    assert made.epoch == 8
+
+
 async def test_a_new_epoch_mends_a_deleted_stream(log: Log, nc: Connection) -> None:
     await log.append(SUBJECT, b"hello", msg_id="ann:1")
     await log.bootstrap()

@@ -156,7 +156,8 @@ async def _go_on(data: DataDir) -> int:
         state = await js.stream(STREAM)
         if state is None:
             raise Trouble("the backup holds no log")
-        epoch = log_info(state).epoch + 1
+        # Not just the next number: what went on after the backup may have had that one.
+        epoch = max(log_info(state).epoch + 1, int(time.time()))
         await js.update_stream({**state.config, "metadata": {**state.metadata, EPOCH_KEY: str(epoch)}})
         await Log(nc).bootstrap(known_epoch=epoch)
     if data.read_model.exists():

@@ -13,14 +13,15 @@ from typing import Final
 
 import httpx2
 
-from petit.chat.app import adopt_epoch, digest, highest_checkpoint
+from petit.chat.app import adopt_epoch, digest, highest_checkpoint, known_epoch
 from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import datadir, show, voice
 from petit.cli.datadir import DataDir, Running
 from petit.cli.logins import REALM, Logins
 from petit.cli.offline import log_server
 from petit.cli.trouble import Trouble
-from petit.contracts.ids import Epoch
+from petit.contracts.cursor import Cursor
+from petit.contracts.ids import Epoch, Offset
 from petit.kit.connection import connect
 from petit.kit.errors import LogFault, Outage
 from petit.kit.log import Log
@@ -71,15 +72,15 @@ async def new_epoch(root: Path) -> None:
     """
     data = datadir.make(root)
     with datadir.locked(data):
-        folded = _folded_to(data)
+        known = _known(data)
         async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
             log = Log(nc)
-            why = await _illness(log, folded=folded)
+            why = await _illness(log, known=known)
             if why is None:
                 raise Trouble(
                     "the log is well: a new epoch would throw away what is not folded yet, so nothing was done"
                 )
-            info = await log.new_epoch(at_least=folded)
+            info = await log.new_epoch(at_least=known.offset, known_epoch=known.epoch)
         if data.read_model.exists():
             await asyncio.to_thread(adopt_epoch, data.read_model, epoch=Epoch(info.epoch))
     show.line(f"{why}\nThe log begins anew: epoch {info.epoch}, from offset {info.first}. Now ./petit up")
@@ -194,22 +195,25 @@ async def _log_that_runs(data: DataDir, running: Running) -> Finding:
     try:
         async with await connect(running.nats, name="petit-doctor", token=datadir.nats_token(data)) as nc:
             log = Log(nc)
-            return _log_finding(await log.info(), folded=_known_folded(data), skew_s=await log.clock_skew())
+            return _log_finding(await log.info(), folded=_known_if_well(data).offset, skew_s=await log.clock_skew())
     except (Outage, LogFault, Trouble) as error:
         return Finding("log", well=False, says=str(error))
 
 
 async def _log_that_rests(data: DataDir) -> Finding:
+    known = _known_if_well(data)
     if not data.nats.exists():
+        if known.offset:
+            return Finding("log", well=False, says=f"gone, but folded to {known.offset} before: {_NEW_EPOCH}")
         return Finding("log", well=True, says="not made yet")
     try:
         with datadir.locked(data):
             async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
-                log, folded = Log(nc), _known_folded(data)
-                illness = await _illness(log, folded=folded)
+                log = Log(nc)
+                illness = await _illness(log, known=known)
                 if illness is not None:
                     return Finding("log", well=False, says=illness)
-                return _log_finding(await log.info(), folded=folded, skew_s=0.0)
+                return _log_finding(await log.info(), folded=known.offset, skew_s=0.0)
     except (Outage, LogFault, Trouble) as error:
         return Finding("log", well=False, says=str(error))
 
@@ -226,29 +230,41 @@ def _log_finding(info: LogInfo, *, folded: int, skew_s: float) -> Finding:
     )
 
 
-async def _illness(log: Log, *, folded: int) -> str | None:
-    """Return what is wrong with a log that rests; None if nothing is."""
+async def _illness(log: Log, *, known: Cursor) -> str | None:
+    """Return what is wrong with a log that rests; None if nothing is.
+
+    Raises:
+        Trouble: it holds another log's signals, which no new epoch may throw away.
+    """
     try:
-        info = await log.bootstrap()
+        info = await log.bootstrap(known_epoch=known.epoch, known_offset=known.offset)
     except LogFault as fault:
         return str(fault)
-    return None if info.last >= folded else f"the log ends at offset {info.last}, behind the read model at {folded}."
+    if known.epoch in {0, info.epoch}:
+        return None
+    what = f"the log is of epoch {info.epoch}, and the read model was folded from epoch {known.epoch}"
+    if info.messages:
+        raise Trouble(
+            f"{what}: they are not of one installation. Restore a backup (./petit restore) into another --data"
+        )
+    return what  # a new epoch that was begun, and not finished
 
 
-def _folded_to(data: DataDir) -> int:
+def _known(data: DataDir) -> Cursor:
+    """Return up to where the read model has folded the log, and which making of it."""
     if not data.read_model.exists():
-        return 0
+        return Cursor(Epoch(0), Offset(0))
     try:
-        return highest_checkpoint(data.read_model)
+        return Cursor(known_epoch(data.read_model), highest_checkpoint(data.read_model))
     except (StoreBroken, StoreDown) as error:
         raise Trouble(str(error)) from error
 
 
-def _known_folded(data: DataDir) -> int:
+def _known_if_well(data: DataDir) -> Cursor:
     try:
-        return _folded_to(data)
+        return _known(data)
     except Trouble:  # the finding about the read model says so
-        return 0
+        return Cursor(Epoch(0), Offset(0))
 
 
 def _is_alive(pid: int) -> bool:

@@ -75,17 +75,19 @@ class Log:
         """
         return await self._maker.bootstrap(known_epoch=known_epoch, known_offset=known_offset)
 
-    async def new_epoch(self, *, at_least: int = 0) -> LogInfo:
+    async def new_epoch(self, *, at_least: int = 0, known_epoch: int = 0) -> LogInfo:
         """Throw the stream away and make it anew, under the next epoch; an operator's decision.
 
         Args:
             at_least: The greatest offset that any read model has folded; the first new one is a million above
                 this and above all that the stream itself handed out.
+            known_epoch: The greatest epoch that any read model has seen: the log's own memory may be lost with the
+                log, and an epoch that comes again would take cursors of the lost one for its own.
 
         Raises:
             Outage: the log cannot be asked now. Run it again.
         """
-        return await self._maker.new_epoch(at_least=at_least)
+        return await self._maker.new_epoch(at_least=at_least, known_epoch=known_epoch)
 
     async def append(self, subject: str, payload: bytes, *, msg_id: str, deadline: float | None = None) -> Stored:
         """Store an entry, once, and return where.

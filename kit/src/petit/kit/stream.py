@@ -95,10 +95,11 @@ class StreamMaker:
             await self._remember(info)
         return info
 
-    async def new_epoch(self, *, at_least: int = 0) -> LogInfo:
+    async def new_epoch(self, *, at_least: int = 0, known_epoch: int = 0) -> LogInfo:
         """Make the stream anew under the next epoch. See `petit.kit.log.Log.new_epoch`."""
         await self._memory.bootstrap()
         epoch, offset = await self._recall()
+        epoch = max(epoch, known_epoch)
         state = await self._js.stream(self._config.stream)
         if state is not None:
             found = log_info(state)

@@ -80,6 +80,9 @@ class World:
         self.epoch: int = EPOCH
         self.current = True
 
+    async def wait_for(self, offset: int, *, within: float) -> bool:
+        return self.position >= offset
+
     @property
     def written(self) -> Offset:
         return Offset(len(self.stored))
@@ -196,6 +199,7 @@ class FakeSeat:
         self.part = 0
         self.cursor = Offset(0)
         self.ends = 0.0
+        self.looks = 0
         self.warned = False
         self.crowded = False
         self.connection = connection or f"c-{next(_ids)}"

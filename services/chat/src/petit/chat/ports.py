@@ -34,6 +34,10 @@ class StoreBroken(Exception):
     """The store holds something that no version ever wrote, and an operator must act; the message says how."""
 
 
+class NotOwnerError(Exception):
+    """What is asked is for the owner of a partition to answer, and that is another replica by now."""
+
+
 class LastMessage(NamedTuple):
     """The newest message of a chat as of some offset."""
 

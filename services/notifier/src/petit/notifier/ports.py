@@ -29,6 +29,10 @@ class Log(Protocol):
         """Whether what was handed over may be called live."""
         ...
 
+    async def wait_for(self, offset: int, *, within: float) -> bool:
+        """Wait until the position has reached an offset; False if it has not within so many seconds."""
+        ...
+
 
 class Chats(Protocol):
     """The chat service's answers. Each reflects at least `min_offset` of the log.

@@ -8,6 +8,7 @@ and its `Nats-Msg-Id` depend on nothing but the send's place in the log.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from petit.chat.domain.rows import VoidRow
 from petit.chat.domain.voids import announcement, dedupe_id
 from petit.chat.handlers.folding import Folding
-from petit.chat.ports import Repository, StoreDown
+from petit.chat.ports import NotOwnerError, Repository, StoreDown
 from petit.contracts.ids import Epoch, timestamp
 from petit.contracts.signals import encode
 from petit.contracts.subjects import chat_signal
@@ -76,8 +77,9 @@ class Announcing:
             Outage: the fold has not come so far yet.
         """
         for p in sorted(self._gained):
-            if not await folding.settled(p, within=_SETTLE_S):
-                raise Outage(f"partition {p} is not folded as far as the log was when it was gained")
+            with suppress(NotOwnerError):  # lost meanwhile: `on_change` has said so, too
+                if not await folding.settled(p, within=_SETTLE_S):
+                    raise Outage(f"partition {p} is not folded as far as the log was when it was gained")
         gained = frozenset(self._gained)
         if gained:
             self._settled |= gained  # first: what is committed from here on comes by `on_voids`

@@ -24,7 +24,7 @@ from petit.chat.domain.fold import fold_chat, fold_other, rules_version
 from petit.chat.domain.rows import Batch, SignalRow, VoidRow
 from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
-from petit.chat.ports import Repository, StoreDown
+from petit.chat.ports import NotOwnerError, Repository, StoreDown
 from petit.contracts import rules
 from petit.contracts.ids import ChatId, Offset, SignalId, UserId
 from petit.contracts.subjects import OPS_RULES, PARTITIONS, StoredUnder, parse, partition
@@ -122,7 +122,8 @@ class Folding:
         self._gained = (self._gained | gained) - lost
         self.active -= lost
         for p in lost:
-            self._activated[p].clear()
+            self._activated[p].set()  # whoever waits learns that it is lost
+            self._activated[p] = asyncio.Event()
         self._states.drop(lost)
         self._woken.set()
 
@@ -135,13 +136,20 @@ class Folding:
 
         Only then may something be refused early: the replica that owned it before may have acknowledged what
         this one had not folded.
+
+        Raises:
+            NotOwnerError: this replica does not own it any more.
         """
         try:
             async with asyncio.timeout(within):
                 await self._activated[partition].wait()
-                return await self._reach.wait_for(self._targets[partition], partition=partition, within=within)
         except TimeoutError:
+            pass
+        if partition not in self._owned:
+            raise NotOwnerError(f"partition {partition} is owned by another replica")
+        if partition not in self.active:
             return False
+        return await self._reach.wait_for(self._targets[partition], partition=partition, within=within)
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────
 

@@ -43,6 +43,7 @@ class Proposing:
             Refused: `request.invalid`, or `conflict.state`: the id was used for something else.
             Unavailable: the verdict did not come in time; the same proposal may be made again.
             Outage: the log did not take it, or not surely; likewise.
+            NotOwnerError: another replica folds the chat; nothing was stored.
         """
         signal = ask.signal
         if not isinstance(signal, Command):

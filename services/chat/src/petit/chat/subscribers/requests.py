@@ -6,6 +6,7 @@ that any replica answers share a queue group.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn
 
@@ -13,15 +14,21 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from petit.chat.handlers.reach import Reach
+from petit.chat.ports import NotOwnerError
 from petit.chat.subscribers.methods import Answering
 from petit.contracts import rpc
 from petit.contracts.problems import Code, Refused
 from petit.contracts.subjects import CHAT_QUEUE, FOLDED, chat_any, chat_owner
 from petit.kit.connection import Connection
-from petit.kit.rpc import Service, serve
+from petit.kit.rpc import Service, call, serve
 
 IN_FLIGHT: Final = 2_048
 """Requests that a subscription works on at once: a thousand joins of one room wait together."""
+_PARTITION_TOKEN: Final = 2
+"""Of `rpc.chat.<p>.<method>`."""
+_UNSUBSCRIBED_S: Final = 0.01
+"""In so many seconds we take no more requests to a partition that we lost."""
+_HAND_ON_S: Final = 3.0
 
 
 async def serve_any(nc: Connection, methods: Mapping[str, Answering]) -> list[Service]:
@@ -50,7 +57,7 @@ class Owning:
 
     def __init__(self, nc: Connection, methods: Mapping[str, Answering]) -> None:
         self._nc = nc
-        self._handler = partial(_handle, methods)
+        self._methods = methods
         self._owned: frozenset[int] = frozenset()
         self._services: dict[int, Service] = {}
         self._woken = asyncio.Event()
@@ -70,11 +77,24 @@ class Owning:
                     stopping.create_task(self._services.pop(p).stop(), name=f"owning.stop {p}")
                 for p in sorted(self._owned - self._services.keys()):
                     subject = chat_owner(p, "*")
-                    self._services[p] = await serve(self._nc, subject, self._handler, concurrency=IN_FLIGHT)
+                    self._services[p] = await serve(self._nc, subject, self._answer, concurrency=IN_FLIGHT)
 
     async def stop(self) -> None:
         """Take no more requests, and finish those taken, within seconds."""
         await asyncio.gather(*(service.stop() for service in self._services.values()))
+
+    async def _answer(self, subject: str, payload: bytes) -> bytes:
+        """Answer a request, or hand it on where another replica owns the partition by now.
+
+        Raises:
+            Refused: the handler refuses.
+            Outage: no other replica answered in time.
+        """
+        if int(subject.split(".")[_PARTITION_TOKEN]) in self._owned:
+            with suppress(NotOwnerError):
+                return await _handle(self._methods, subject, payload)
+        await asyncio.sleep(_UNSUBSCRIBED_S)
+        return await call(self._nc, subject, payload, within=_HAND_ON_S)
 
 
 async def _handle(methods: Mapping[str, Answering], subject: str, payload: bytes) -> bytes:

@@ -48,8 +48,13 @@ def internal(request_id: bytes) -> Refused:
 
 
 def log_refusal(refused: Refused, *, request_id: bytes) -> None:
-    """Log a refusal as what it is: an answer, or an outage. What strangers and floods are told is not worth a line."""
-    if refused.code in _UNLOGGED:
-        return
-    log = _LOGGER.warning if isinstance(refused, Unavailable) else _LOGGER.info
-    log("request.refused", code=str(refused.code), detail=refused.detail, request_id=request_id.decode())
+    """Log a refusal as what it is: an answer, or an outage. What strangers and floods are told is not worth a line.
+
+    The detail of an answer may repeat what the client sent, which is never logged; that of an outage is our own.
+    """
+    if isinstance(refused, Unavailable):
+        _LOGGER.warning(
+            "request.refused", code=str(refused.code), detail=refused.detail, request_id=request_id.decode()
+        )
+    elif refused.code not in _UNLOGGED:
+        _LOGGER.info("request.refused", code=str(refused.code), request_id=request_id.decode())

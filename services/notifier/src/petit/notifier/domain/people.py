@@ -33,6 +33,8 @@ class Seat(Protocol):
     """While behind: everything up to here was written."""
     ends: float
     """When its token does: monotonic seconds."""
+    looks: int
+    """How often a time to look at it was set; only the last one counts."""
     warned: bool
     """Whether it was told that it ends soon."""
 

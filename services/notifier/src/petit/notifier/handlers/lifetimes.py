@@ -34,12 +34,11 @@ class Lifetimes:
         self._router = router
         self._greeted = greeted
         self._clock = clock
-        self._wheel: Wheel[Seat] = Wheel(now=clock.monotonic())
+        self._wheel: Wheel[tuple[Seat, int]] = Wheel(now=clock.monotonic())
 
     def begin(self, seat: Seat, *, expires_at: float) -> None:
         """Let a connection last until its token ends, Unix time."""
         self.renew(seat, expires_at=expires_at)
-        self._put(seat)
 
     def renew(self, seat: Seat, *, expires_at: float) -> int:
         """Let a connection last until another token ends; returns the whole seconds until then.
@@ -51,6 +50,7 @@ class Lifetimes:
         if left <= 0:
             raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
         seat.ends, seat.warned = self._clock.monotonic() + left, False
+        self._put(seat)
         return int(left)
 
     def beat(self, seats: Mapping[str, Seat]) -> None:
@@ -61,8 +61,8 @@ class Lifetimes:
         """
         now = self._clock.monotonic()
         pulse: dict[Format, bytes] = {}
-        for seat in self._wheel.turn(now=now):
-            if seats.get(seat.connection) is not seat:
+        for seat, look in self._wheel.turn(now=now):
+            if seats.get(seat.connection) is not seat or seat.looks != look:
                 continue
             left = seat.ends - now
             if left <= 0:
@@ -84,7 +84,8 @@ class Lifetimes:
     def _put(self, seat: Seat) -> None:
         now = self._clock.monotonic()
         notable = seat.ends if seat.warned else seat.ends - WARNING_S
-        self._wheel.put(seat, at=min(now + HEARTBEAT_S, max(notable, now)))
+        seat.looks += 1
+        self._wheel.put((seat, seat.looks), at=min(now + HEARTBEAT_S, max(notable, now)))
 
     def _heartbeat(self, form: Format) -> bytes:
         head = self._router.flushed

@@ -10,7 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from petit.contracts.ids import Epoch, UserId
+from petit.contracts.ids import Epoch, Offset, UserId
 from petit.contracts.problems import Code, Refused
 from petit.kit.auth import bearer
 from petit.kit.clock import Clock
@@ -18,7 +18,16 @@ from petit.kit.serving import TAKEOVER
 from petit.notifier.domain.frames import Format
 from petit.notifier.http.answers import Headers, Reply, ok, refusal, send_reply
 from petit.notifier.http.handshake import sse_head, websocket_head
-from petit.notifier.http.requests import body_of, cookie_of, cursor_of, headers_of, invalid, may_open, query_of
+from petit.notifier.http.requests import (
+    body_of,
+    cookie_of,
+    cursor_expired,
+    cursor_of,
+    headers_of,
+    invalid,
+    may_open,
+    query_of,
+)
 from petit.notifier.ports import Door, Log, Opening, Renewals, Tickets, Tokens
 
 STREAM: Final = "/v1/stream"
@@ -29,6 +38,8 @@ _RENEWAL: Final = re.compile(r"^/v1/streams/([^/]+)/token$")
 _OPENED_BY: Final = frozenset({"cursor", "payload", "ticket"})
 _PAYLOADS: Final = ("full", "thin")
 _EXPOSED: Final = b"petit-request-id"
+_AHEAD_S: Final = 2.0
+"""How long a cursor may be ahead of a feed that is current: another process of ours may have read further."""
 _ASKABLE: Final = b"authorization, content-type, last-event-id, traceparent"
 
 _log = structlog.get_logger(__name__)
@@ -126,9 +137,22 @@ class Front:
         user, session, expires_at = await self._caller(headers, ticket=query.get("ticket"))
         if expires_at * 1000 <= self._clock.now_ms():  # requests have some leeway, but a stream would end as it begins
             raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
-        cursor = None if seen is None else cursor_of(seen, epoch=Epoch(self._log.epoch))
+        cursor = None if seen is None else await self._known(seen)
         head = websocket_head(scope, also=also) if form.websocket else sse_head(also)
         return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)
+
+    async def _known(self, text: str) -> Offset:
+        """Return the offset of a cursor, which may be somewhat ahead of this process, but not of the log.
+
+        Raises:
+            Refused: `cursor.expired`: it is not ours, of another epoch, or beyond the end of the log.
+        """
+        offset = cursor_of(text, epoch=Epoch(self._log.epoch))
+        if offset > self._log.position:
+            there = await self._log.wait_for(offset, within=_AHEAD_S)
+            if not there and self._log.current:
+                raise cursor_expired("the cursor is beyond the end of this log")
+        return offset
 
     async def _caller(self, headers: Mapping[bytes, bytes], *, ticket: str | None) -> tuple[UserId, str, float]:
         authorization = headers.get(b"authorization")
@@ -162,7 +186,7 @@ class Front:
         await self._tokens.verify(bearer(headers.get(b"authorization")))
         if "cursor" not in query:
             raise invalid("?cursor", "which cursor?")
-        cursor_of(query["cursor"], epoch=Epoch(self._log.epoch))
+        await self._known(query["cursor"])
         return ok({"cursor": query["cursor"]})
 
     def _cors(self, headers: Mapping[bytes, bytes]) -> Headers:

@@ -95,8 +95,13 @@ def cursor_of(text: str, *, epoch: Epoch) -> Offset:
     except BadCursor:
         cursor = None
     if cursor is None or cursor.epoch != epoch:
-        raise Refused(Code.CURSOR_EXPIRED, "the cursor is not of this log", extra={"start": START})
+        raise cursor_expired("the cursor is not of this log")
     return cursor.offset
+
+
+def cursor_expired(detail: str) -> Refused:
+    """Return the refusal of a cursor that cannot be resumed from; it says where to begin."""
+    return Refused(Code.CURSOR_EXPIRED, detail, extra={"start": START})
 
 
 def may_open(headers: Mapping[bytes, bytes], *, origins: frozenset[str]) -> bool:

@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         "cursor",
         "ends",
         "form",
+        "looks",
         "mark",
         "part",
         "person",
@@ -72,6 +73,7 @@ class Connection(asyncio.Protocol):
         self.part = 0
         self.cursor = Offset(0)
         self.ends = 0.0
+        self.looks = 0
         self.warned = False
         self.crowded = False
         self.write: Callable[[bytes], None] = _nothing

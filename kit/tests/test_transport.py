@@ -54,8 +54,10 @@ async def test_a_server_may_want_encryption(tmp_path: Path, monkeypatch: pytest.
     heard: list[bytes] = []
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # what the client answers at once is for TLS to read
         writer.write(INFO)
-        await writer.drain()
         await writer.start_tls(context)
         while line := await reader.readline():
             heard.append(line)

@@ -15,6 +15,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Self
 
 import structlog
@@ -135,9 +136,15 @@ class Connection(Client):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def _stop_listening(self, subscription: Subscription) -> None:
-        self._direct.pop(subscription._id, None)  # noqa: SLF001 - likewise
-        if not self.is_closed and not self.is_draining:
+    async def _stop_listening(self, subscription: Subscription, *, within: int) -> None:
+        try:
+            if within and self.is_connected:
+                await subscription.unsubscribe()
+                with suppress(nats_errors.Error):  # what the server sent before it knew has come by then
+                    await self.flush(timeout=within)
+        finally:
+            self._direct.pop(subscription._id, None)  # noqa: SLF001 - likewise
+        if not within and not self.is_closed and not self.is_draining:
             await subscription.unsubscribe()
 
     def _flush_now(self) -> None:
@@ -186,11 +193,16 @@ class Listening:
         self._nc = nc
         self._subscription: Subscription | None = subscription
 
-    async def stop(self) -> None:
-        """Listen no more; twice is once."""
+    async def stop(self, *, within: int = 0) -> None:
+        """Listen no more; twice is once.
+
+        Args:
+            within: Seconds that the server may take to confirm it. Until then what it had sent is still heard; with
+                0 nothing is heard from now on.
+        """
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
-            await self._nc._stop_listening(subscription)  # noqa: SLF001 - ours
+            await self._nc._stop_listening(subscription, within=within)  # noqa: SLF001 - ours
 
 
 async def connect(

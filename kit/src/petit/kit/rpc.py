@@ -27,6 +27,7 @@ from petit.kit.connection import Connection, Listening
 from petit.kit.errors import Busy, Outage, Unreached
 from petit.kit.wire import Incoming
 
+_CONFIRM_S: Final = 1
 _FINISH_S: Final = 5.0
 _WAITING: Final = 8
 
@@ -94,7 +95,7 @@ class Service:
         """Take no more requests, and finish those taken, within five seconds; twice is once."""
         listening, self._listening = self._listening, None
         if listening is not None:
-            await listening.stop()
+            await listening.stop(within=_CONFIRM_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(_FINISH_S):
                 while self._tasks:

@@ -110,7 +110,7 @@ async def of_hub(plan: Plan) -> tuple[float, float]:
         async with serving(front, sock=listen("127.0.0.1", port=0), drain=on.hub.drain) as port:
             reader = multiprocessing.get_context("fork").Process(target=read_all, args=(port, plan.people))
             reader.start()
-            await eventually(lambda: len(on.hub) == len(plan.people) and on.hub._resume.idle)  # noqa: SLF001
+            await eventually(lambda: len(on.hub) == len(plan.people) and on.hub._resume.idle)  # noqa: SLF001 - the bench looks inside
             for room in range(plan.rooms):
                 await on.mirror.load(chat_id(room))
             gc.collect()

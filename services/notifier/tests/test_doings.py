@@ -87,7 +87,7 @@ async def test_who_asks_faster_than_we_answer_is_read_no_further(live: Edge) -> 
         sending = asyncio.create_task(send_many(socket, 3_000))
         await eventually(lambda: live.gateway.batches)
         (seat,) = live.on.hub.seats()
-        await eventually(lambda: not seat._transport.is_reading())  # type: ignore[attr-defined]  # noqa: SLF001
+        await eventually(lambda: not seat._transport.is_reading())  # type: ignore[attr-defined]  # noqa: SLF001 - a test looks inside
         live.gateway.gate.set()
         replies = [await reply(socket) for _ in range(3_000)]
         await sending

@@ -12,6 +12,11 @@ from petit.contracts.problems import Unavailable
 
 REPAIR: Final = "stop the services, then run `petit doctor --new-epoch`"
 """What an operator does about a log that is lost or behind."""
+RESTORE: Final = (
+    "files of the log are damaged. Restore a backup (`petit restore`), or go on with what is folded and lose the rest: "
+    + REPAIR
+)
+"""What an operator does about a log that is damaged."""
 
 
 class Outage(Unavailable):
@@ -44,3 +49,7 @@ class LogLost(LogFault):
 
 class LogBehind(LogFault):
     """The stream ends before an offset that it handed out, or holds another entry there."""
+
+
+class LogDamaged(LogFault):
+    """Entries that were stored cannot be read any more."""

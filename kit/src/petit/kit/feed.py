@@ -25,7 +25,7 @@ import structlog
 from petit.contracts.subjects import STREAM
 from petit.kit.connection import Connection
 from petit.kit.consumer import Consumer
-from petit.kit.errors import REPAIR, LogBehind, LogLost, Outage
+from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage
 from petit.kit.jetstream import JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
@@ -89,6 +89,9 @@ class Feed:
         self._as_of = -math.inf  # when everything then in the log had been delivered: `time.monotonic()`
         self._mark = 0  # once so many have come from this consumer, all that was there at `_mark_at` has
         self._mark_at = 0.0
+        self._begins = 0  # the offset of the first entry that the stream ever had
+        self._hole = 0  # an offset that had no entry
+        self._erased: frozenset[int] = frozenset()  # offsets that may have none
 
     @property
     def position(self) -> int:
@@ -159,6 +162,7 @@ class Feed:
         Raises:
             LogLost: the stream is gone, or is of another epoch.
             LogBehind: the stream does not hold what was delivered from it.
+            LogDamaged: the stream leaves out an entry.
             Exception: what `deliver` raised.
         """
         stop_listening = self._nc.on_reconnected(lambda: self._restart("reconnected"))
@@ -214,6 +218,8 @@ class Feed:
     async def _open_on(self, state: StreamState) -> Consumer:
         asked = time.monotonic()
         self._check(state)
+        if self._hole:
+            await self._check_hole(first=state.first)
         paused = not self._resumed.is_set()
         consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, paused=paused)
         self._consumer = consumer
@@ -239,6 +245,7 @@ class Feed:
                 f"stream {self._stream} ends at offset {state.last}, but {self.position} was delivered: {REPAIR}"
             )
         self._head = max(self._head, state.last)
+        self._begins = state.begins
 
     async def _watch(self, consumer: Consumer) -> None:
         silent = False
@@ -263,6 +270,8 @@ class Feed:
                 )
             return
         consumer = self._consumer
+        if offset != self._progress.position + 1 and not self._passes(before=offset):
+            return
         self._deliver(entry)
         if consumer is not None and consumer.over.is_set():
             return  # it has sought another place
@@ -278,7 +287,45 @@ class Feed:
             self._mark, self._mark_at = number + pending, now
         self._head = max(self._head, offset + pending)
 
+    def _passes(self, *, before: int) -> bool:
+        """Say whether nothing is missing between the position and an offset; if so, begin anew there to find out more.
+
+        nats-server passes over an entry whose checksum is wrong without a word, just as over one that was erased.
+        """
+        if self._subjects:
+            return True
+        missing = next(
+            (
+                offset
+                for offset in range(max(self._begins, self._progress.position + 1), before)
+                if offset not in self._erased
+            ),
+            None,
+        )
+        if missing is None:
+            return True
+        self._hole = missing
+        self._restart("a hole")
+        return False
+
+    async def _check_hole(self, *, first: int) -> None:
+        """Find out why there was no entry at an offset.
+
+        Args:
+            first: The stream's first offset: everything before it was erased, or trimmed.
+
+        Raises:
+            LogDamaged: it was not erased.
+        """
+        self._erased = await self._js.erased(self._stream, within=_WITHIN_S)
+        self._begins = max(self._begins, first)
+        if self._hole >= self._begins and self._hole not in self._erased:
+            raise LogDamaged(f"stream {self._stream} leaves out the entry at offset {self._hole}: {RESTORE}")
+        self._hole = 0
+
     def _on_looked(self, offset: int) -> None:
         if offset > self._progress.position:
+            if not self._passes(before=offset + 1):
+                return
             self._progress.advance(offset)
         self._as_of = time.monotonic()

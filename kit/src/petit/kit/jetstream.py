@@ -71,6 +71,8 @@ class StreamState:
     """Offset of the oldest entry; one more than `last` where there is none."""
     last: int
     """Offset of the newest entry, also of one that was erased."""
+    begins: int
+    """Offset that the first entry ever had, or will have."""
     messages: int
     size: int
     """Bytes."""
@@ -110,6 +112,11 @@ class JetStream:
             if error.is_missing:
                 return None
             raise
+
+    async def erased(self, name: str, *, within: float = WITHIN_S) -> frozenset[int]:
+        """Return the offsets of entries that were erased one by one, not at the beginning of the stream."""
+        state = (await self._ask(f"STREAM.INFO.{name}", {"deleted_details": True}, within=within))["state"]
+        return frozenset(state.get("deleted") or ())
 
     async def create_stream(self, config: Mapping[str, Any]) -> StreamState:
         """Make a stream; fine if the very same is there."""
@@ -200,6 +207,7 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         metadata=config.get("metadata") or {},
         first=state["first_seq"],
         last=state["last_seq"],
+        begins=config.get("first_seq") or 1,
         messages=state["messages"],
         size=state["bytes"],
         time_ms=_time_ns(answer["ts"]) // 1_000_000,

@@ -71,6 +71,7 @@ class Log:
         Raises:
             LogLost: there is no stream, but there was one.
             LogBehind: the stream ends before what is known.
+            LogDamaged: entries that were stored cannot be read.
             Outage: the log cannot be asked now.
         """
         return await self._maker.bootstrap(known_epoch=known_epoch, known_offset=known_offset)

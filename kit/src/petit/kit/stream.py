@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from petit.contracts import subjects
-from petit.kit.errors import REPAIR, LogBehind, LogLost, Outage
+from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage
 from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected, StreamState
 from petit.kit.kv import Bucket
 
@@ -74,6 +74,7 @@ class StreamMaker:
         Raises:
             LogLost: the stream is gone.
             LogBehind: the stream is older than what is known.
+            LogDamaged: entries are missing.
         """
         await self._memory.bootstrap()
         remembered = await self._recall()
@@ -91,6 +92,7 @@ class StreamMaker:
                 f"stream {self._config.stream} is at epoch {info.epoch}, offset {info.last}, but epoch {known[0]}, "
                 f"offset {known[1]} was handed out: {REPAIR}"
             )
+        check_whole(state)
         if (info.epoch, info.last) > remembered:
             await self._remember(info)
         return info
@@ -162,6 +164,23 @@ class StreamMaker:
 
 _ABSENT: Final[dict[str, object]] = {"allow_direct": False, "max_age": 0}
 """What the server means where it leaves a setting out."""
+
+
+def check_whole(state: StreamState) -> None:
+    """Check that every entry that was stored is there.
+
+    Where nats-server cannot read a part of its files, it serves the rest as if nothing had happened; but it counts.
+    Nothing erases or trims the log yet; what does, will have to say how much.
+
+    Raises:
+        LogDamaged: there are too few.
+    """
+    missing = max(0, state.last - state.begins + 1) - state.messages
+    if missing > 0:
+        raise LogDamaged(
+            f"stream {state.config['name']} should hold offsets {state.begins} to {state.last}, and {missing} of them "
+            f"are missing: {RESTORE}"
+        )
 
 
 def log_info(state: StreamState) -> LogInfo:

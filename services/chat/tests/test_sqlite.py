@@ -65,6 +65,29 @@ async def test_a_page_that_is_damaged_later_is_named_too(tmp_path: Path) -> None
             await store.messages(GROUP, first=1, last=50)
 
 
+async def test_whoever_watches_hears_of_damage_that_a_question_found(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(path) as store:
+        await fold(store, cut([created(GROUP, "group", ADA), said(GROUP, ADA, id="1", text="x")], [2]))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE signals SET payload = CAST(x'ff' AS TEXT)")
+
+    async with opened(path) as store:
+        watching = asyncio.create_task(store.watch())
+        with pytest.raises(StoreBroken):
+            await store.messages(GROUP, first=1, last=1)
+        with pytest.raises(StoreBroken):
+            await watching
+
+
+async def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "chat.db").mkdir()
+
+    with pytest.raises(StoreBroken, match=r"chat\.db is not a file: move chat\.db"):
+        async with opened(tmp_path / "chat.db"):
+            pass
+
+
 async def test_a_folder_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
     with pytest.raises(StoreDown, match="unable to open"):
         async with opened(tmp_path / "nowhere" / "chat.db"):

@@ -165,15 +165,15 @@ def write_running(data: DataDir, running: Running) -> None:
 
 
 def nats_token(data: DataDir) -> str:
-    """Return what connects to the log server must show, made at first use.
+    """Return what connects to the log server must show, made at first use, and anew where it is damaged.
 
     Raises:
         Trouble: the file cannot be read or written.
     """
     with file_trouble(data.nats_token):
         try:
-            token = data.nats_token.read_text().strip()
-        except FileNotFoundError:
+            token = data.nats_token.read_text("ascii").strip()
+        except (FileNotFoundError, UnicodeDecodeError):
             token = ""
     if not token:
         token = secrets.token_urlsafe(24)

@@ -32,6 +32,8 @@ def of_file(error: OSError, path: Path) -> Trouble:
             return Trouble(f"{path} cannot be written ({error.strerror}): choose a folder of your own with --data")
         case errno.ENOTDIR | errno.EEXIST:
             return Trouble(f"{path} is not a folder: move it away, or choose another with --data")
+        case errno.EISDIR:
+            return Trouble(f"{path} is a folder, and should be a file: move it away")
         case _:
             return Trouble(f"{path}: {error.strerror or error}")
 

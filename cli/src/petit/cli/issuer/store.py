@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -119,9 +119,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _secret(path: Path) -> str:
-    """Return the secret in a file, made at first use."""
-    if path.exists() and (known := path.read_text("ascii").strip()):
-        return known
+    """Return the secret in a file, made at first use, and anew where it is damaged: only we know it."""
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        if known := path.read_text("ascii").strip():
+            return known
     made = secrets.token_urlsafe(32)
     with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(f"{made}\n")

@@ -140,6 +140,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
         tasks.create_task(work, name=f"chat.{what}")
         for what, work in (
             ("feed", feed.run()),
+            ("store", store.watch()),
             ("announcing", announcing.run(folding)),
             ("telling", telling.run(folding)),
             ("owning", owning.run()),

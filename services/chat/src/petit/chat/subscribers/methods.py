@@ -13,7 +13,7 @@ from petit.chat.handlers.model import Model
 from petit.chat.handlers.order import Orders
 from petit.chat.handlers.proposing import Proposing
 from petit.chat.handlers.states import States
-from petit.chat.ports import StoreDown
+from petit.chat.ports import StoreBroken, StoreDown
 from petit.contracts import rpc
 from petit.contracts.problems import Code, Refused, Unavailable
 
@@ -49,7 +49,7 @@ class Method(Generic[A, T]):
             raise Refused(Code.REQUEST_INVALID, f"no {self.ask.__name__}: {error.error_count()} errors") from None
         try:
             answer = await self.answer(ask)
-        except StoreDown as error:
+        except (StoreDown, StoreBroken) as error:  # who finds it broken ends this process, too
             raise Unavailable(f"the read model is down: {error}") from error
         return answer.__pydantic_serializer__.to_json(answer)
 

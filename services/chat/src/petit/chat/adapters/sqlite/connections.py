@@ -78,7 +78,10 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
 def remedy(path: Path) -> str:
     """Say what to do about a file that cannot be used."""
-    return f"move {path.name}, {path.name}-wal and {path.name}-shm away and start again: it is rebuilt from the log"
+    files = f"{path.name}, {path.name}-wal and {path.name}-shm"
+    return (
+        f"move {files} away and start again: it is rebuilt from the log as far as that goes back, or restore a backup"
+    )
 
 
 @contextmanager
@@ -92,7 +95,12 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = error.sqlite_errorcode & _PRIMARY
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            if not isinstance(error, sqlite3.OperationalError):
+                raise
+            raise StoreBroken(f"{path} is damaged (a text is not UTF-8): {remedy(path)}") from None  # it may quote it
+        code &= _PRIMARY
         if code in _BROKEN:
             raise StoreBroken(f"{path} is damaged ({error}): {remedy(path)}") from error
         if code in _DOWN:

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from petit.chat.adapters.sqlite import files, queries, writes
-from petit.chat.adapters.sqlite.connections import connect, prepare, translated
+from petit.chat.adapters.sqlite.connections import connect, prepare, remedy, translated
 from petit.chat.domain.rows import (
     Batch,
     Chat,
@@ -28,7 +28,7 @@ from petit.chat.domain.rows import (
     SignalRow,
     VoidRow,
 )
-from petit.chat.ports import LastMessage
+from petit.chat.ports import LastMessage, StoreBroken
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._damage: StoreBroken | None = None
+        self._damaged = asyncio.Event()
 
     async def open(self) -> None:
         """Make the file ready.
@@ -71,7 +73,18 @@ class SqliteStore:
             StoreBroken: the file is damaged or not ours.
             StoreDown: it cannot be opened or written.
         """
+        if self._path.exists() and not self._path.is_file():
+            raise StoreBroken(f"{self._path} is not a file: {remedy(self._path)}")
         await self._write(lambda db: prepare(db, self._path))
+
+    async def watch(self) -> NoReturn:
+        """Wait for the file to be found damaged: whoever asked then gets no answer, and nobody else should ask.
+
+        Raises:
+            StoreBroken: it is.
+        """
+        await self._damaged.wait()
+        raise self._damage or StoreBroken(f"{self._path} is damaged: {remedy(self._path)}")
 
     def close(self) -> None:
         """Let what was begun come to its end, and close the file. Blocking."""
@@ -177,10 +190,18 @@ class SqliteStore:
         return await self._read(partial(queries.rooms, prefix=prefix, after=after, limit=limit))
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._do, question, _READER_CACHE_MIB)
+        return await self._run(self._readers, question, cache_mib=_READER_CACHE_MIB)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._do, work, _WRITER_CACHE_MIB)
+        return await self._run(self._writer, work, cache_mib=_WRITER_CACHE_MIB)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[sqlite3.Connection], T], *, cache_mib: int) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, self._do, work, cache_mib)
+        except StoreBroken as error:
+            self._damage = error
+            self._damaged.set()
+            raise
 
     def _do(self, work: Callable[[sqlite3.Connection], T], cache_mib: int) -> T:
         """Work with the connection of the thread that this runs in."""

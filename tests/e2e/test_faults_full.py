@@ -110,12 +110,13 @@ async def test_a_log_at_its_limit_refuses_sends_and_nothing_else(
         await _check_once(ada, chat, tries)
 
 
-async def _check_what_goes_on(person: Person, chat: str, *, watch: Any, tries: Sequence[Try]) -> None:  # noqa: ANN401
+async def _check_what_goes_on(person: Person, chat: str, *, watch: Any, tries: Sequence[Try]) -> None:  # noqa: ANN401 - a watch of either transport
     """Check that a member reads and sees live what was acknowledged, and nothing of what was refused."""
     acknowledged = [each.id for each in tries if not each.refused]
     await watch.until_signal(acknowledged[-1])
     assert watch.ended is None
-    messages = await whole(person.client, chat)
+    read_to = max(each.sent.offset for each in tries if not each.refused)
+    messages = await whole(person.client, chat, min_offset=read_to)
     assert [message.id for message in messages] == acknowledged
     async with watching(person, transport="ws"):
         pass  # a new stream says hello, too

@@ -16,7 +16,7 @@ from tests.e2e.history import whole
 from tests.e2e.people import People, Person
 from tests.e2e.scale import scaled, within
 from tests.e2e.stack import Stack
-from tests.e2e.waiting import eventually
+from tests.e2e.waiting import Late, eventually
 from tests.e2e.wire import Transport, opened
 from tests.e2e.writing import until_written, writing
 
@@ -84,7 +84,7 @@ async def test_the_local_state_equals_a_fresh_read_after_anything(people3: Peopl
 
         await Crowd(crowd, chance=chance).act(STEPS)
         for person, state in zip(crowd, states, strict=True):
-            await eventually(partial(_is_fresh, person, state), within_s=15, what="the state is fresh", every_s=0.2)
+            await _until_fresh(person, state)
         for task in following:
             task.cancel()
     for state in states:
@@ -116,10 +116,29 @@ async def _follow(state: LocalState) -> None:
         pass
 
 
-async def _is_fresh(person: Person, state: LocalState) -> bool:
-    async with LocalState(person.client) as fresh:
-        return _comparable(state.chats) == _comparable(fresh.chats)
+async def _until_fresh(person: Person, state: LocalState) -> None:
+    """Wait until a state shows what a fresh read shows, or say in what they differ."""
+    differing = list[str]()
+
+    async def is_fresh() -> bool:
+        async with LocalState(person.client) as fresh:
+            differing[:] = _differences(state.chats, fresh.chats)
+        return not differing
+
+    try:
+        await eventually(is_fresh, within_s=15, what="the state is fresh", every_s=0.2)
+    except Late as late:
+        raise Late("\n".join([str(late), f"of {person.id}, at {state.cursor}:", *differing])) from None
 
 
-def _comparable(chats: dict[ChatId, ChatCopy]) -> dict[ChatId, tuple[object, ...]]:
-    return {id: (copy.chat, list(copy.members.items()), copy.messages) for id, copy in chats.items()}
+def _differences(moved: dict[ChatId, ChatCopy], fresh: dict[ChatId, ChatCopy]) -> list[str]:
+    told = [f"{id} is in one only" for id in moved.keys() ^ fresh.keys()]
+    for id in moved.keys() & fresh.keys():
+        ours, theirs = moved[id], fresh[id]
+        if ours.chat != theirs.chat:
+            told.append(f"moved {ours.chat!r}\nfresh {theirs.chat!r}")
+        if list(ours.members.items()) != list(theirs.members.items()):
+            told.append(f"moved {ours.members!r}\nfresh {theirs.members!r}")
+        if ours.messages != theirs.messages:
+            told.append(f"moved {ours.messages!r}\nfresh {theirs.messages!r}")
+    return told

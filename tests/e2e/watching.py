@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from tests.e2e.people import Person
+from tests.e2e.waiting import Late
 from tests.e2e.wire import Ended, RawFrame, SocketWire, SseWire, Transport, opened
 
 WITHIN_S = 20.0
@@ -40,10 +41,20 @@ class Watch:
         """Return the first frame, past or to come, of which this is so.
 
         Raises:
-            TimeoutError: there is none in time.
+            Late: there is none in time.
         """
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._first(condition)
+        except TimeoutError:
+            shown = "\n".join(_short(frame) for frame in self.frames)
+            raise Late(
+                f"not within {within_s} s on stream {self.hello.data['connection']}, which showed:\n{shown}"
+            ) from None
+
+    async def _first(self, condition: Callable[[RawFrame], bool]) -> RawFrame:
         seen = 0
-        async with asyncio.timeout(within_s), self._news:
+        async with self._news:
             while True:
                 for frame in self.frames[seen:]:
                     if condition(frame):
@@ -105,3 +116,9 @@ async def watching(
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
+
+
+def _short(frame: RawFrame) -> str:
+    data = frame.data
+    told = {name: data[name] for name in ("type", "chat", "by", "at", "data") if name in data}
+    return f"{frame.id} {frame.event} {told}"[:200]

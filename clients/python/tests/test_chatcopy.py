@@ -107,27 +107,43 @@ happening = st.one_of(
 )
 
 
-@given(creator=person, history=st.lists(happening, max_size=40), cuts=st.tuples(*[st.floats(0, 1)] * 4))
+share = st.floats(0, 1)
+
+
+@given(
+    creator=person,
+    history=st.lists(happening, max_size=40),
+    cuts=st.tuples(*[share] * 4, st.tuples(*[share] * 3)),
+)
 def test_a_copy_with_its_signals_equals_a_fresh_read(
-    creator: str, history: list[tuple[str, str, dict[str, Any]]], cuts: tuple[float, ...]
+    creator: str,
+    history: list[tuple[str, str, dict[str, Any]]],
+    cuts: tuple[float, float, float, float, tuple[float, ...]],
 ) -> None:
+    """API section 1: what a read says that it reflects is a lower bound."""
     server = Server()
     server.store("chat.created", creator, {"kind": "group", "title": "t", "members": sorted(PEOPLE[:3])})
     reads = [server.read()]
     for signal_type, by, content in history:
         if content.get("user") == ME and signal_type == "left":
             continue  # ends the copy: LocalState's business
+        if content.get("seq", 0) > server.state.head_seq:
+            continue  # the gateway refuses it
         server.store(signal_type, by, content)
         reads.append(server.read())
-    chat, members, messages, begin = (reads[int(cut * (len(reads) - 1))] for cut in cuts)
+    chat, members, messages, begin = (reads[int(cut * (len(reads) - 1))] for cut in cuts[:4])
     start = min(begin.chat_as_of, chat.chat_as_of, members.chat_as_of, messages.chat_as_of)
+    claimed = [
+        Offset(start + int(claim * (read.chat_as_of - start)))
+        for claim, read in zip(cuts[4], (chat, members, messages), strict=True)
+    ]
     copy = ChatCopy(
         chat=chat.chat,
-        chat_as_of=chat.chat_as_of,
+        chat_as_of=claimed[0],
         members=dict(members.members),
-        members_as_of=members.members_as_of,
+        members_as_of=claimed[1],
         messages=list(messages.messages),
-        messages_as_of=messages.messages_as_of,
+        messages_as_of=claimed[2],
         reaches_start=messages.reaches_start,
     )
 

@@ -1,9 +1,11 @@
 """What one replica answers about chats, over NATS."""
 
+from collections.abc import Collection
 from itertools import pairwise
 
 import pytest
 
+from petit.chat.domain.rows import ChatRow
 from petit.chat.handlers import one_chat
 from petit.chat.handlers.model import Model
 from petit.chat.handlers.reach import Reach
@@ -47,6 +49,37 @@ async def test_nothing_in_a_history_is_above_what_it_says_it_reflects(repository
 
     assert answer.body is not None
     assert answer.body.items[-1].offset == answer.as_of == 21
+
+
+async def test_a_chat_counts_exactly_what_it_says_it_reflects(repository: Repository) -> None:
+    log = [created(CHATS[1], "group", ADA, BOB), *(said(CHATS[1], ADA, id=f"{number}") for number in range(20))]
+    await fold(repository, cut(log, [99]))
+    model = Model(repository=repository, reach=Reach())
+    model.reach.advance(range(64), to=Offset(15))
+
+    answer = await one_chat.chat(model, rpc.ChatAsk(chat=CHATS[1], viewer=BOB))
+
+    assert answer.body is not None
+    assert (answer.body.head_seq, answer.as_of) == (20, 21)
+
+
+async def test_what_is_sent_while_a_chat_is_read_is_not_unread_for_its_author(repository: Repository) -> None:
+    """R21: a badge never counts the viewer's own messages, however the parts of a read fall around a commit."""
+    log = [created(CHATS[1], "group", ADA, BOB), *(said(CHATS[1], ADA, id=f"{number}") for number in range(3))]
+    first, second = cut(log, [2, 2])
+    await fold(repository, [first])
+    heads = repository.heads
+
+    async def heads_and_more(chats: Collection[ChatId]) -> dict[ChatId, ChatRow]:
+        found = await heads(chats)
+        await fold(repository, [second])
+        return found
+
+    repository.heads = heads_and_more  # type: ignore[method-assign]  # something is sent at the worst time
+    answer = await one_chat.chat(Model(repository=repository, reach=Reach()), rpc.ChatAsk(chat=CHATS[1], viewer=ADA))
+
+    assert answer.body is not None
+    assert (answer.body.head_seq, answer.body.unread, answer.as_of) == (1, 0, 2)
 
 
 async def test_an_empty_chat_has_no_seqs(edge: Edge) -> None:

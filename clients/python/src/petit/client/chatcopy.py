@@ -1,8 +1,10 @@
 """A local copy of one chat, moved on by signals.
 
 A copy is made of three reads (the chat, its members, its newest messages), each of which reflects the log
-up to an offset of its own. A signal changes only those parts that are older than it is, so it does not
-matter how reads and stream overlap: the copy ends up as a fresh read would be.
+at least up to an offset of its own. A signal changes only those parts that are older than it is, and nothing is
+counted twice that a read had in it already, so it does not matter how reads and stream overlap: the copy ends up
+as a fresh read would be. (A copy without members that comes from a list knows no better than its ±1: a `joined`
+that the list was ahead of counts again.)
 """
 
 from dataclasses import dataclass, field
@@ -62,6 +64,8 @@ def apply(copy: ChatCopy, signal: SignalFrame, *, me: UserId) -> None:
 def _apply_to_messages(copy: ChatCopy, signal: SignalFrame) -> None:
     if signal.type != "msg":
         return
+    if signal.seq is not None and copy.messages and signal.seq <= copy.messages[-1].seq:
+        return  # the read had it already
     copy.messages.append(as_message(signal))
     if len(copy.messages) > WINDOW:
         del copy.messages[:-WINDOW]
@@ -90,6 +94,8 @@ def _set_role(members: dict[UserId, Member], user: UserId | None, *, role: str) 
 def _changes(copy: ChatCopy, signal: SignalFrame, *, data: dict[str, Any], me: UserId) -> dict[str, object]:
     chat = copy.chat
     match signal.type:
+        case "msg" if signal.seq is None or signal.seq <= chat.head_seq:
+            return {}  # the read had it already
         case "msg":
             changes: dict[str, object] = {"head_seq": signal.seq, "last": as_message(signal)}
             if signal.by == me:
@@ -98,10 +104,10 @@ def _changes(copy: ChatCopy, signal: SignalFrame, *, data: dict[str, Any], me: U
         case "chat.updated":
             return {name: data[name] for name in ("title", "about") if name in data}
         case "joined":
-            return {"members_count": chat.members_count + 1}
+            return {"members_count": _members_count(copy, moved=1)}
         case "left":
             role = {"role": "owner"} if data.get("owner") == me else {}
-            return {"members_count": chat.members_count - 1, **role}
+            return {"members_count": _members_count(copy, moved=-1), **role}
         case "role" if data["user"] == me:
             return {"role": data["role"]}
         case "view" if signal.by == me and data["seq"] > chat.marker:
@@ -109,6 +115,10 @@ def _changes(copy: ChatCopy, signal: SignalFrame, *, data: dict[str, Any], me: U
             return {"marker": marker, "unread": _unread(copy, marker=marker, me=me)}
         case _:
             return {}
+
+
+def _members_count(copy: ChatCopy, *, moved: int) -> int:
+    return copy.chat.members_count + moved if copy.members_as_of is None else len(copy.members)
 
 
 def _unread(copy: ChatCopy, *, marker: Seq, me: UserId) -> int:

@@ -19,7 +19,8 @@ async def mine(model: Model, ask: rpc.MineAsk, *, orders: Orders) -> rpc.Answer[
     limit = page(ask.limit)
     order = await orders.order(model.repository, ask.viewer, at=at)
     places = order.after(ask.after, limit=limit + 1)
-    found = await describe(model, [chat for _, chat in places[:limit]], viewer=ask.viewer)
+    heads = await model.repository.heads([chat for _, chat in places[:limit]])
+    found = await describe(model, heads, viewer=ask.viewer)
     items = tuple(found[chat] for _, chat in places[:limit] if chat in found and found[chat].role is not None)
     more = places[limit - 1] if len(places) > limit else None
     return rpc.Answer[rpc.MinePage](as_of=as_of, body=rpc.MinePage(items=items, ordered_at=at, next=more))
@@ -34,7 +35,8 @@ async def rooms(model: Model, ask: rpc.RoomsAsk) -> rpc.Answer[rpc.RoomsPage]:
     as_of = await model.reach.ready(ask.min_offset, partition=None)
     limit = page(ask.limit)
     rows = await model.repository.rooms(folded(ask.prefix), after=ask.after, limit=limit + 1)
-    found = await describe(model, [row.chat for row in rows[:limit]], viewer=ask.viewer)
+    heads = await model.repository.heads([row.chat for row in rows[:limit]])
+    found = await describe(model, heads, viewer=ask.viewer)
     items = tuple(found[row.chat] for row in rows[:limit] if row.chat in found and found[row.chat].members_count)
     more = (rows[limit - 1].folded, rows[limit - 1].chat) if len(rows) > limit else None
     return rpc.Answer[rpc.RoomsPage](as_of=as_of, body=rpc.RoomsPage(items=items, next=more))

@@ -69,16 +69,18 @@ async def first_seen(
     return first
 
 
-async def describe(model: Model, chats: list[ChatId], *, viewer: UserId) -> dict[ChatId, resources.Chat]:
-    """Return chats as a viewer sees them; chats that do not exist are absent.
+async def describe(model: Model, rows: dict[ChatId, ChatRow], *, viewer: UserId) -> dict[ChatId, resources.Chat]:
+    """Return chats as a viewer sees them; rows of chats that were never created are left out.
 
     Of one that the viewer is not in it is the public face: whether the viewer may see even that, the caller decides.
+    What is counted (messages, members) is exactly as of each row's offset. What is read behind the rows is at
+    least as new: a marker read before them would count the viewer's own newest message as unread.
     """
-    mine = await model.repository.membership(viewer, chats=chats)
+    heads = {chat: row for chat, row in rows.items() if row.kind is not None}
+    mine = await model.repository.membership(viewer, chats=heads)
     markers = await model.repository.markers([(chat, viewer) for chat in mine])
-    heads = {chat: row for chat, row in (await model.repository.heads(chats)).items() if row.kind is not None}
     first = await first_seen(model, heads, mine=mine)
-    tails = [(chat, heads[chat].head_seq) for chat in mine if chat in heads and heads[chat].head_seq >= first[chat]]
+    tails = [(chat, heads[chat].head_seq) for chat in mine if heads[chat].head_seq >= first[chat]]
     last = await model.repository.messages_at(tails)
     return {
         chat: chat_resource(

@@ -23,14 +23,17 @@ from petit.contracts.subjects import partition
 async def chat(model: Model, ask: rpc.ChatAsk) -> rpc.Answer[resources.Chat]:
     """Answer one chat: to its members, and the public face of a room that has somebody in it to anyone.
 
+    It counts exactly what is in the log up to its `as_of`, so that a device can count on from there.
+
     Raises:
         Refused: `chat.not_found`, `read.behind`.
     """
     as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
-    found = (await describe(model, [ask.chat], viewer=ask.viewer)).get(ask.chat)
+    rows = await model.repository.heads([ask.chat])
+    found = (await describe(model, rows, viewer=ask.viewer)).get(ask.chat)
     if found is None or (found.role is None and (found.kind != "room" or not found.members_count)):
         raise not_found(ask.chat)
-    return rpc.Answer[resources.Chat](as_of=as_of, body=found)
+    return rpc.Answer[resources.Chat](as_of=max(as_of, rows[ask.chat].offset), body=found)
 
 
 async def members(model: Model, ask: rpc.MembersAsk) -> rpc.Answer[rpc.MembersPage]:

@@ -79,9 +79,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 def remedy(path: Path) -> str:
     """Say what to do about a file that cannot be used."""
     files = f"{path.name}, {path.name}-wal and {path.name}-shm"
-    return (
-        f"move {files} away and start again: it is rebuilt from the log as far as that goes back, or restore a backup"
-    )
+    return f"move {files} away and start again: it is rebuilt from the log as far as that goes; or restore a backup"
 
 
 @contextmanager

@@ -126,6 +126,30 @@ def test_a_lost_log_stops_up_until_the_operator_begins_a_new_epoch(rested: Path,
     up.stop()
 
 
+@pytest.mark.timeout(180)
+def test_a_damaged_entry_is_found_and_what_is_begun_anew_is_counted_and_set_aside(rested: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(rested, data)
+    shutil.rmtree(data / "chat")
+    [block] = [file for file in (streams(data) / "SIGNALS" / "msgs").glob("*.blk") if file.stat().st_size]
+    entries = bytearray(block.read_bytes())
+    entries[len(entries) // 2] ^= 0xFF
+    block.write_bytes(entries)
+
+    finding = log_finding(data)
+    repaired = petit("doctor", "--new-epoch", data=data)
+
+    assert not finding["well"]
+    assert "petit restore" in str(finding["says"])
+    assert "doctor --new-epoch" in str(finding["says"])
+    assert repaired.returncode == 0, repaired.stderr
+    assert "were not folded" in repaired.stdout
+    [aside] = (data / "nats").glob("jetstream.old-*")
+    assert str(aside) in repaired.stdout
+    assert (aside / block.relative_to(data / "nats" / "jetstream")).read_bytes() == entries
+    Up(data).stop()
+
+
 def test_a_log_that_is_well_is_not_begun_anew(rested: Path) -> None:
     refused = petit("doctor", "--new-epoch", data=rested)
 

@@ -281,7 +281,8 @@ def _asked(name: str | None, data: Path, *, json: bool) -> "Asked":
 def doctor(
     *,
     new_epoch: Annotated[
-        bool, typer.Option("--new-epoch", help="Begin the log anew where it is lost or behind. Nothing may run.")
+        bool,
+        typer.Option("--new-epoch", help="Begin the log anew where it is lost, behind or damaged. Nothing may run."),
     ] = False,
     digest: Annotated[
         bool,

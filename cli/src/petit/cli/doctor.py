@@ -7,7 +7,7 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,13 @@ from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import datadir, show, voice
 from petit.cli.datadir import DataDir, Running
 from petit.cli.logins import REALM, Logins
-from petit.cli.offline import log_server
-from petit.cli.trouble import Trouble
+from petit.cli.offline import log_server, read_through
+from petit.cli.trouble import Trouble, file_trouble
 from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset
-from petit.kit.connection import connect
-from petit.kit.errors import LogFault, Outage
+from petit.kit import damage
+from petit.kit.connection import Connection, connect
+from petit.kit.errors import LogFault, LogLost, Outage
 from petit.kit.log import Log
 from petit.kit.natsserver import NatsServerError, find_binary
 from petit.kit.stream import LogInfo
@@ -65,25 +66,41 @@ async def doctor(root: Path, *, json: bool) -> None:
 
 
 async def new_epoch(root: Path) -> None:
-    """Begin the log anew where it is lost or behind. Nothing that was folded is lost; clients start over by themselves.
+    """Begin the log anew where it is lost, behind or damaged; what there is of the old one is set aside.
+
+    Nothing that was folded is lost; clients start over by themselves. The new log is made beside the old one and takes
+    its place at the end: whatever fails before leaves everything as it was.
 
     Raises:
         Trouble: something runs on the data, or the log is well.
     """
     data = datadir.make(root)
     with datadir.locked(data):
-        known = _known(data)
-        async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
-            log = Log(nc)
-            why = await _illness(log, known=known)
+        known, token = _known(data), datadir.nats_token(data)
+        async with log_server(data.nats, token=token) as nc:
+            why = await _illness(nc, data, known=known)
             if why is None:
                 raise Trouble(
                     "the log is well: a new epoch would throw away what is not folded yet, so nothing was done"
                 )
-            info = await log.new_epoch(at_least=known.offset, known_epoch=known.epoch)
+            epoch, last = await Log(nc).known()
+            left_out = await _left_out(Log(nc), known=known)
+        new = data.root / "epoch.partial"
+        with file_trouble(new):
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(mode=0o700)
+        try:
+            async with log_server(new, token=token) as nc:
+                info = await Log(nc).new_epoch(at_least=max(known.offset, last), known_epoch=max(known.epoch, epoch))
+            # Not in the same folder: nats-server would stumble over what is damaged there at each start.
+            aside = _replace(data.nats / "jetstream", by=new / "jetstream")
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        damage.forget(data.nats)
         if data.read_model.exists():
             await asyncio.to_thread(adopt_epoch, data.read_model, epoch=Epoch(info.epoch))
-    show.line(f"{why}\nThe log begins anew: epoch {info.epoch}, from offset {info.first}. Now ./petit up")
+    show.line(f"{why}\n{left_out} What there is of the old log was set aside in {aside}.")
+    show.line(f"The log begins anew: epoch {info.epoch}, from offset {info.first}. Now ./petit up")
 
 
 def print_digest(root: Path, *, json: bool) -> None:
@@ -103,6 +120,31 @@ def print_digest(root: Path, *, json: bool) -> None:
         show.record({"digest": found})
     else:
         show.line(found)
+
+
+async def _left_out(log: Log, *, known: Cursor) -> str:
+    """Say what of the old log no read model has."""
+    try:
+        info = await log.info()
+    except LogLost:
+        return f"What it held beyond offset {known.offset}, if anything, is lost."
+    if known.epoch not in {0, info.epoch}:
+        return f"It is of epoch {info.epoch}, and the read model of epoch {known.epoch}."
+    count = _unfolded(info, folded=known.offset)
+    if not count:
+        return "All of it was folded."
+    return f"{count} signals, up to offset {info.last}, were not folded: chats go on without them."
+
+
+def _replace(folder: Path, *, by: Path) -> Path:
+    """Give a folder another name, put another folder in its place, and return the other name."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    with file_trouble(folder):
+        folder.rename(aside)
+        by.rename(folder)
+    return aside
 
 
 async def examine(data: DataDir) -> AsyncIterator[Finding]:
@@ -209,11 +251,11 @@ async def _log_that_rests(data: DataDir) -> Finding:
     try:
         with datadir.locked(data):
             async with log_server(data.nats, token=datadir.nats_token(data)) as nc:
-                log = Log(nc)
-                illness = await _illness(log, known=known)
+                illness = await _illness(nc, data, known=known)
                 if illness is not None:
                     return Finding("log", well=False, says=illness)
-                return _log_finding(await log.info(), folded=known.offset, skew_s=0.0)
+                found = _log_finding(await Log(nc).info(), folded=known.offset, skew_s=0.0)
+                return replace(found, says=f"{found.says}{_said_of_damage(data)}")
     except (Outage, LogFault, Trouble) as error:
         return Finding("log", well=False, says=str(error))
 
@@ -221,7 +263,8 @@ async def _log_that_rests(data: DataDir) -> Finding:
 def _log_finding(info: LogInfo, *, folded: int, skew_s: float) -> Finding:
     if info.last < folded:
         return Finding("log", well=False, says=f"ends at {info.last}, behind the read model at {folded}: {_NEW_EPOCH}")
-    behind = "" if folded >= info.last else f", {info.last - folded} not folded yet"
+    unfolded = _unfolded(info, folded=folded)
+    behind = f", {unfolded} not folded yet" if unfolded else ""
     clock = "" if abs(skew_s) < 1 else f", our clock is {skew_s:.0f} s ahead of its"
     return Finding(
         "log",
@@ -230,24 +273,35 @@ def _log_finding(info: LogInfo, *, folded: int, skew_s: float) -> Finding:
     )
 
 
-async def _illness(log: Log, *, known: Cursor) -> str | None:
-    """Return what is wrong with a log that rests; None if nothing is.
+def _unfolded(info: LogInfo, *, folded: int) -> int:
+    return max(0, info.last - max(folded, info.first - 1))
+
+
+async def _illness(nc: Connection, data: DataDir, *, known: Cursor) -> str | None:
+    """Return what is wrong with a log that rests; None if nothing is, and every entry can be read.
 
     Raises:
         Trouble: it holds another log's signals, which no new epoch may throw away.
+        Outage: the log server does not answer.
     """
     try:
-        info = await log.bootstrap(known_epoch=known.epoch, known_offset=known.offset)
+        info = await Log(nc).bootstrap(known_epoch=known.epoch, known_offset=known.offset)
+        if known.epoch in {0, info.epoch}:
+            await read_through(nc, info)
+            return None
     except LogFault as fault:
-        return str(fault)
-    if known.epoch in {0, info.epoch}:
-        return None
+        return f"{fault}{_said_of_damage(data)}"
     what = f"the log is of epoch {info.epoch}, and the read model was folded from epoch {known.epoch}"
     if info.messages:
         raise Trouble(
             f"{what}: they are not of one installation. Restore a backup (./petit restore) into another --data"
         )
     return what  # a new epoch that was begun, and not finished
+
+
+def _said_of_damage(data: DataDir) -> str:
+    said = damage.recall(data.nats)
+    return f"; nats-server said: {said[-1]}" if said else ""
 
 
 def _known(data: DataDir) -> Cursor:

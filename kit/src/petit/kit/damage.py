@@ -2,7 +2,8 @@
 
 Where a block of the log cannot be read, nats-server says so once, in its log, drops what it cannot read, and serves
 the rest as if nothing had happened; after the next start nobody knows any more. So what it said is kept in a
-file beside the data until somebody has decided about it: restored a backup, or begun a new epoch.
+file beside the data, for `petit doctor` to say, until somebody has decided about it: restored a backup, or begun
+a new epoch.
 
 The signs are those of nats-server 2.15 (server/filestore.go, jetstream.go). What it repairs without loss, as after
 a kill, is none of them.

@@ -76,6 +76,14 @@ class Log:
         """
         return await self._maker.bootstrap(known_epoch=known_epoch, known_offset=known_offset)
 
+    async def known(self) -> tuple[int, int]:
+        """Return the greatest epoch, and offset in it, that the log remembers to have handed out; (0, 0) if none.
+
+        Raises:
+            Outage: the log cannot be asked now.
+        """
+        return await self._maker.known()
+
     async def new_epoch(self, *, at_least: int = 0, known_epoch: int = 0) -> LogInfo:
         """Throw the stream away and make it anew, under the next epoch; an operator's decision.
 

@@ -97,17 +97,21 @@ class StreamMaker:
             await self._remember(info)
         return info
 
+    async def known(self) -> tuple[int, int]:
+        """Return the greatest epoch, and offset in it, that the log remembers. See `petit.kit.log.Log.known`."""
+        await self._memory.bootstrap()
+        remembered = await self._recall()
+        state = await self._js.stream(self._config.stream)
+        if state is None:
+            return remembered
+        info = log_info(state)
+        return max(remembered, (info.epoch, info.last))
+
     async def new_epoch(self, *, at_least: int = 0, known_epoch: int = 0) -> LogInfo:
         """Make the stream anew under the next epoch. See `petit.kit.log.Log.new_epoch`."""
-        await self._memory.bootstrap()
-        epoch, offset = await self._recall()
-        epoch = max(epoch, known_epoch)
-        state = await self._js.stream(self._config.stream)
-        if state is not None:
-            found = log_info(state)
-            epoch, offset = max(epoch, found.epoch), max(offset, found.last)
-            await self._js.delete_stream(self._config.stream)
-        made = log_info(await self._make(epoch + 1, first=max(offset, at_least) + APART))
+        epoch, offset = await self.known()
+        await self._js.delete_stream(self._config.stream)
+        made = log_info(await self._make(max(epoch, known_epoch) + 1, first=max(offset, at_least) + APART))
         await self._remember(made)
         _log.warning("log.remade", stream=self._config.stream, epoch=made.epoch, first=made.first)
         return made

@@ -144,6 +144,11 @@ class Stack:
         """The development issuer."""
         return f"{self.url}/realms/petit"
 
+    @property
+    def runs(self) -> bool:
+        """Whether `petit up` has been started and has not ended."""
+        return self._up is not None and self._up.poll() is None
+
     def pids(self) -> dict[str, int]:
         """Return the process ids by name: `edge-0`, `chat-0`, `server`, `nats-server`."""
         try:

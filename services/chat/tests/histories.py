@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from petit.chat.domain.fold import fold_chat, fold_other
 from petit.chat.domain.rows import Batch, SignalRow
-from petit.chat.handlers.states import States
+from petit.chat.handlers.states import Load, States
 from petit.chat.ports import Repository
 from petit.contracts.ids import ChatId, Offset, UserId, dm_chat_id
-from petit.contracts.subjects import chat_signal, parse, partition, person_signal
+from petit.contracts.subjects import PARTITIONS, chat_signal, parse, partition, person_signal
 
 PEOPLE: Final = tuple(UserId(name) for name in ("ada", "bob", "cat", "dan", "eve"))
 DM: Final = dm_chat_id(PEOPLE[0], PEOPLE[1])
@@ -102,6 +102,13 @@ def cut(log: Sequence[Stored], sizes: Iterable[int]) -> list[list[tuple[Offset, 
     return list(itertools.takewhile(bool, batches))
 
 
+def everywhere(load: Load) -> States:
+    """Return the states of a replica that folds every partition."""
+    states = States(load, capacity=100_000)
+    states.begin(range(PARTITIONS))
+    return states
+
+
 async def fold(
     repository: Repository,
     batches: Iterable[Sequence[tuple[Offset, Stored]]],
@@ -113,11 +120,11 @@ async def fold(
     Args:
         forget: Begin each batch with an empty memory, as after a crash between two of them.
     """
-    states = States(repository.chats, capacity=1_000)
+    states = everywhere(repository.chats)
     rows: dict[Offset, SignalRow] = {}
     for entries in batches:
         if forget:
-            states = States(repository.chats, capacity=1_000)
+            states = everywhere(repository.chats)
         batch = Batch()
         for offset, entry in entries:
             under = parse(entry.subject)

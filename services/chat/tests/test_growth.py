@@ -11,11 +11,10 @@ from petit.chat.adapters.sqlite import opened
 from petit.chat.adapters.sqlite.files import digest
 from petit.chat.domain.fold import fold_chat
 from petit.chat.domain.rows import Batch
-from petit.chat.handlers.states import States
 from petit.chat.ports import Repository
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.subjects import partition
-from services.chat.tests.histories import signal
+from services.chat.tests.histories import everywhere, signal
 from tests.e2e.scale import scaled, within
 
 ROOMS = [ChatId(f"00000000-0000-7000-8000-{number:012}") for number in range(20)]
@@ -44,7 +43,7 @@ def long_log(length: int) -> Iterator[tuple[ChatId, bytes]]:
 
 async def fold(store: Repository, *, length: int, batch: int, forget_every: int) -> None:
     """Fold the long log in batches; now and then with nothing in memory, as after a crash."""
-    states = States(store.chats, capacity=100_000)
+    states = everywhere(store.chats)
     rows = Batch()
     for offset, (chat, payload) in enumerate(long_log(length), start=1):
         held = states.get(chat) or (await states.load([chat]))[chat]
@@ -55,7 +54,7 @@ async def fold(store: Repository, *, length: int, batch: int, forget_every: int)
             await store.commit(rows)
             rows = Batch()
             if offset % forget_every < batch:
-                states = States(store.chats, capacity=100_000)
+                states = everywhere(store.chats)
 
 
 @pytest.mark.proof

@@ -24,7 +24,6 @@ from petit.kit.clock import Clock
 from petit.kit.errors import Outage
 from petit.kit.log import Log
 
-_SETTLE_S: Final = 60.0
 _RETRY_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +38,7 @@ class Announcing:
         self._clock = clock
         self._epoch = epoch
         self._gained: set[int] = set()
+        self._unread: set[int] = set()
         self._due: dict[int, VoidRow] = {}
         self._settled: set[int] = set()
         self._woken = asyncio.Event()
@@ -51,40 +51,51 @@ class Announcing:
         self._woken.set()
 
     def on_voids(self, rows: Iterable[VoidRow]) -> None:
-        """Take void sends that are in the store; those of partitions that are not settled are read from there later."""
-        self._due.update((row.offset, row) for row in rows if row.partition in self._settled)
+        """Take void sends that are in the store; those of partitions that are not settled are read from there later.
+
+        What is committed after its partition was lost is read from there as well: the new owner may have looked before.
+        """
+        for row in rows:
+            if row.partition in self._settled:
+                self._due[row.offset] = row
+            elif row.partition not in self._gained:
+                self._unread.add(row.partition)
         self._woken.set()
 
     async def run(self, folding: Folding) -> NoReturn:
         """Announce until cancelled."""
         while True:
             try:
-                await self._settle(folding)
+                settled = await self._settle(folding)
                 while self._due:
                     await self._announce(next(iter(self._due.values())))
             except (Outage, StoreDown) as error:
                 _log.warning("announcing.waits", error=str(error), due=len(self._due))
                 await asyncio.sleep(_RETRY_S)
-                continue
-            await self._woken.wait()
-            self._woken.clear()
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if settled else _RETRY_S):
+                        await self._woken.wait()
+                self._woken.clear()
 
-    async def _settle(self, folding: Folding) -> None:
-        """Find what earlier owners left unannounced.
+    async def _settle(self, folding: Folding) -> bool:
+        """Find what was left unannounced where this replica did not fold from the beginning; False: not yet everywhere.
 
         Raises:
             StoreDown: the store cannot be read for now.
-            Outage: the fold has not come so far yet.
         """
         for p in sorted(self._gained):
             with suppress(NotOwnerError):  # lost meanwhile: `on_change` has said so, too
-                if not await folding.settled(p, within=_SETTLE_S):
-                    raise Outage(f"partition {p} is not folded as far as the log was when it was gained")
-        gained = frozenset(self._gained)
-        if gained:
-            self._settled |= gained  # first: what is committed from here on comes by `on_voids`
-            self._gained -= gained
-            self.on_voids(await self._repository.unannounced(gained))
+                if await folding.settled(p, within=0.0):
+                    self._gained.discard(p)
+                    self._settled.add(p)  # before the store is read: what is committed from here on comes by `on_voids`
+                    self._unread.add(p)
+        if self._unread:
+            unread = frozenset(self._unread)
+            rows = await self._repository.unannounced(unread)
+            self._unread -= unread
+            self._due.update((row.offset, row) for row in rows)
+        return not self._gained
 
     async def _announce(self, row: VoidRow) -> None:
         """Announce a void send.

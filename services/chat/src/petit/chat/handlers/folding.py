@@ -15,6 +15,7 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Final, NoReturn, TypeVar
 
@@ -140,11 +141,10 @@ class Folding:
         Raises:
             NotOwnerError: this replica does not own it any more.
         """
-        try:
-            async with asyncio.timeout(within):
-                await self._activated[partition].wait()
-        except TimeoutError:
-            pass
+        if partition in self._owned:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._activated[partition].wait()
         if partition not in self._owned:
             raise NotOwnerError(f"partition {partition} is owned by another replica")
         if partition not in self.active:
@@ -232,7 +232,7 @@ class Folding:
             self._targets[p] = last
             self._reach.advance([p], to=self._floors[p])
         after = min(self._floors[p] for p in gained | self.active)
-        self._states.drop(gained)
+        self._states.begin(gained)
         self.active |= gained
         self._inbox.clear()
         self._inbox_bytes = 0

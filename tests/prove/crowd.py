@@ -124,7 +124,8 @@ class Crowd:
         return (
             f"{ledger.acknowledged} sends acknowledged, {ledger.broken} given up, "
             f"{shown} signals shown over {connections} connections of {len(self.devices)} devices, "
-            f"at most {ledger.longest_s:.1f} s without an acknowledged send; answers {dict(ledger.statuses)}"
+            f"at most {ledger.longest_s:.1f} s without an acknowledged send; "
+            f"answers {dict(sorted(ledger.statuses.items()))}, {ledger.cut} requests without one"
         )
 
     @property

@@ -30,12 +30,19 @@ class Ledger:
     acknowledged: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     """Of all answers to all requests."""
+    requests: int = 0
+    """Made, also those that were cut before their answer."""
     broken: int = 0
     """Sends that were given up without an answer, or with 503."""
     complaints: list[str] = field(default_factory=list)
     longest_s: float = 0.0
     """The longest time without any acknowledged send."""
     last_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def cut(self) -> int:
+        """Requests that got no answer, because there was nobody or the connection was cut."""
+        return self.requests - self.statuses.total()
 
     def enter(self, attempt: Attempt) -> None:
         """Take what came of a message."""
@@ -52,10 +59,13 @@ class Ledger:
 def listen(person: Person, *, ledger: Ledger) -> None:
     """Count the status of every answer that somebody gets, also of those that are tried again."""
 
+    async def asked(_: httpx2.Request) -> None:
+        ledger.requests += 1
+
     async def heard(response: httpx2.Response) -> None:
         ledger.statuses[response.status_code] += 1
 
-    person.client.http.event_hooks["response"].append(heard)
+    person.client.http.event_hooks = {"request": [asked], "response": [heard]}
 
 
 async def write(

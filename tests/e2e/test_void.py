@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e.history import check_dense, whole
 from tests.e2e.people import People, Person
+from tests.e2e.stack import Stack
 from tests.e2e.watching import Watch, watching
 
 ROUNDS = 40
@@ -140,3 +142,19 @@ async def test_who_was_removed_for_good_is_told_what_was_void(people3: People) -
 
     assert {signal["data"]["message"] for signal in told} == void
     assert set(back_again.types(chat)) == {"left", "msg.void"}
+
+
+@pytest.mark.timeout(90)
+async def test_what_is_void_is_told_right_after_a_start(own_stack: Callable[..., Stack]) -> None:
+    """R31: partitions change hands while three replicas start, and nobody waits for those of another."""
+    stack = own_stack(processes=3)
+    await asyncio.to_thread(stack.start)
+    async with People(stack) as people:
+        for _ in range(6):
+            owner, author = await people(2)
+            chat = (await owner.client.create_chat("group", title="g", members=[author.id])).id
+            race = Race(owner=owner, author=author, chat=chat)
+            async with watching(author) as author_sees:
+                void = {each["id"] for each in await race.until_void()}
+                told = await _told(author_sees, chat, count=len(void))
+            assert {signal["data"]["message"] for signal in told} == void

@@ -11,6 +11,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("prove", deadline=None, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
+pytest_plugins = ["tests.prove.figures", "tests.prove.results"]
 _left_to_ci: list[str] = []
 
 

@@ -2,14 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from tests.e2e.people import People
 from tests.e2e.stack import STOP_S, Stack
-
-_FIGURES: Final = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -50,22 +47,6 @@ async def people3(stack3: Stack) -> AsyncIterator[People]:
     """Make people on the installation of three edges and three chats."""
     async with People(stack3) as made:
         yield made
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Report something measured at the end of the run."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
-    return lambda text: figures.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show what was measured."""
-    figures = config.stash.get(_FIGURES, [])
-    if figures:
-        terminalreporter.section("measured end to end")
-        for text in figures:
-            terminalreporter.write_line(text)
 
 
 def _shared(stack: Stack) -> Iterator[Stack]:

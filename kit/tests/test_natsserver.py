@@ -57,6 +57,30 @@ async def test_nobody_enters_without_the_token(server: NatsServer) -> None:
         await connect(server.url, name="stranger", token="wrong", within=0.5)
 
 
+def log_sizes(store: Path) -> list[int]:
+    """Return the sizes of the server's log file and of its older ones, in bytes."""
+    return [file.stat().st_size for file in store.glob("nats-server.log*")]
+
+
+async def annoyed(server: NatsServer) -> None:
+    """Have the server complain, some 150 bytes each time."""
+    for _ in range(60):
+        with pytest.raises(Unreached):
+            await connect(server.url, name="stranger", token="wrong", within=0.02)
+
+
+async def test_what_the_server_says_takes_bounded_room(tmp_path: Path) -> None:
+    server = NatsServer(NatsConfig(store=tmp_path, max_log_file=4_000))
+
+    for _ in range(3):
+        async with server:
+            await annoyed(server)
+
+    sizes = log_sizes(tmp_path)
+    assert 1 < len(sizes) <= 3
+    assert sum(sizes) < 3 * 5_000
+
+
 async def test_a_taken_port_is_named(server: NatsServer, tmp_path: Path) -> None:
     with pytest.raises(NatsServerError, match=f"port {server.port} is taken"):
         await NatsServer(NatsConfig(store=tmp_path / "other", port=server.port)).start()

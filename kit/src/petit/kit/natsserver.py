@@ -58,6 +58,8 @@ class NatsConfig:
     max_file_store: int = 2**60
     """Bytes that JetStream may use on disk. By default the disk is the bound: the server's own choice, 75 % of what is
     free at its start, shrinks as the log grows, until streams can be neither made nor changed."""
+    max_log_file: int = 16 * _MIB
+    """Bytes of the log file; then it is rotated. One older file is kept, and one from before the start."""
 
 
 class NatsServer:
@@ -129,7 +131,7 @@ class NatsServer:
         self._health_port = _free_port(but=self._port)
         path = self._config.store / "nats-server.conf"
         _write_privately(path, self._render())
-        start = self.log_file.stat().st_size if self.log_file.exists() else 0
+        start = self._make_room_in_log()
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - returns as soon as the child runs
                 [binary, "-c", path],
@@ -222,6 +224,17 @@ class NatsServer:
         finally:
             writer.transport.abort()
 
+    def _make_room_in_log(self) -> int:
+        """Set a log file aside that is half full, so that none is rotated while starting; return its size in bytes."""
+        try:
+            size = self.log_file.stat().st_size
+        except FileNotFoundError:
+            return 0
+        if size < self._config.max_log_file // 2:
+            return size
+        self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.old"))
+        return 0
+
     def _said_since(self, start: int) -> str:
         with self.log_file.open("rb") as file:
             file.seek(start)
@@ -250,7 +263,9 @@ class NatsServer:
                 "authorization": {"token": self._config.token},
                 "max_payload": self._config.max_payload,
                 "max_pending": self._config.max_pending,
-                "logfile_size_limit": 16 * _MIB,
+                "log_file": str(self.log_file),
+                "logfile_size_limit": self._config.max_log_file,
+                "logfile_max_num": 2,
                 "jetstream": jetstream,
             },
             indent=2,

@@ -11,6 +11,7 @@ speaks HTTP/1.1 over raw sockets, one request at a time on each connection.
 import argparse
 import asyncio
 import cProfile
+import json
 import multiprocessing
 import os
 import pstats
@@ -113,7 +114,11 @@ async def do(edge: Gateway, pipe: Pipe) -> None:
     """Measure batches of WebSocket writes, without NATS between notifier and gateway."""
     make, chats = Uuid7Maker(SystemClock()), chat_ids()
     items = [
-        Do(user=PEOPLE[n % 4], do="send", body={"chat": chats[n % CHATS], "id": str(make()), "text": TEXT})
+        Do(
+            user=PEOPLE[n % 4],
+            do="send",
+            text=json.dumps({"do": "send", "ref": str(n), "chat": chats[n % CHATS], "id": str(make()), "text": TEXT}),
+        )
         for n in range(BATCH * BATCHES)
     ]
     batches = [

@@ -1,6 +1,7 @@
 """Over a real nats-server: what is asked of chat, the gateway's own subject, and sends on the real log."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -200,7 +201,7 @@ async def test_fifty_identical_sends_from_three_gateways_are_one_message(nc: Con
         for ahead in (0, 15_000, -15_000)
     ]
     key = str(Uuid7Maker(SystemClock())())
-    batch = DoBatch(items=(Do(user=ADA, do="send", body={"chat": CHAT, "id": key, "text": "hi"}),))
+    batch = DoBatch(items=(Do(user=ADA, do="send", text=json.dumps({"chat": CHAT, "id": key, "text": "hi"})),))
 
     answers = await asyncio.gather(*(edges[n % 3].do(batch.model_dump_json().encode()) for n in range(50)))
 
@@ -230,7 +231,7 @@ async def test_websocket_writes_are_answered_on_the_gateways_subject(nc: Connect
         )
     )
     async with edge.running(nc):
-        batch = DoBatch(items=(Do(user=ADA, do="send", body={"chat": CHAT, "text": "hi"}),))
+        batch = DoBatch(items=(Do(user=ADA, do="send", text=json.dumps({"chat": CHAT, "text": "hi"})),))
         done, as_of = await ask(nc, GATEWAY_DO, batch, body=Done, within=5)
     with pytest.raises(Unavailable):
         await ask(nc, GATEWAY_DO, batch, body=Done, within=0.05)

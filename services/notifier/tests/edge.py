@@ -67,7 +67,8 @@ class FakeGateway:
         await self.gate.wait()
         if self.down:
             raise Unavailable("no gateway")
-        return [DoneItem(status=201, body={"n": item.body.get("n"), "by": item.user}) for item in items]
+        said = [(json.loads(item.text), item.user) for item in items]
+        return [DoneItem(status=201, body=json.dumps({"n": frame.get("n"), "by": user})) for frame, user in said]
 
     @property
     def items(self) -> list[Do]:

@@ -330,8 +330,8 @@ class Do(_Wire):
     user: UserId
     session: str | None = None
     do: Literal["send", "view", "delivered"]
-    body: dict[str, object]
-    """The frame without `do` and `ref`: `chat`, and the fields of the REST body."""
+    text: str
+    """The frame as the client wrote it: a JSON object of `do`, `ref`, `chat` and the fields of the REST body."""
 
 
 class DoBatch(_Wire):
@@ -344,7 +344,8 @@ class DoneItem(_Wire):
     """What the REST route would have answered."""
 
     status: int
-    body: dict[str, object] | None = None
+    body: str | None = None
+    """JSON on one line; None where there is no body."""
     offset: Offset | None = None
 
 

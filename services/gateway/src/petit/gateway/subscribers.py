@@ -6,17 +6,15 @@ REST route would be, and answered with what the route would have said.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from petit.contracts.ids import ChatId, is_uuid
 from petit.contracts.problems import Code, Refused
-from petit.contracts.resources import dump
 from petit.contracts.rpc import Do, DoBatch, Done, DoneItem
-from petit.gateway.domain.bodies import Body, MarkerBody, SendBody
+from petit.gateway.domain.bodies import Frame, MarkerFrame, SendFrame
 from petit.gateway.domain.refusals import invalid_body, no_such_chat, of_write, wrong
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.sending import Sending
@@ -27,7 +25,7 @@ _OK: Final = 200
 _CREATED: Final = 201
 _NO_CONTENT: Final = 204
 
-B = TypeVar("B", bound=Body)
+F = TypeVar("F", bound=Frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,24 +49,26 @@ class Doing:
         except Exception:
             _LOGGER.exception("do.failed", do=item.do)
             refusal = Refused(Code.INTERNAL, f"{item.do} failed; the operator's log has why")
-        return DoneItem(status=refusal.status, body=refusal.problem().model_dump(mode="json", exclude_none=True))
+        return DoneItem(status=refusal.status, body=refusal.problem().model_dump_json(exclude_none=True))
 
     async def _one(self, item: Do) -> DoneItem:
         budget = self.limits.take("writes", item.user)
         if budget.wait_s:
             raise Refused(Code.RATE_LIMITED, f"more writes than {budget.policy.decode()}", retry_after=budget.wait_s)
-        fields: dict[str, Any] = dict(item.body)
-        chat = _chat(fields.pop("chat", None))
         match item.do:
             case "send":
-                outcome = await self.sending.send(chat, _body(SendBody, fields), user=item.user)
-                status = _OK if outcome.repeated else _CREATED
-                return DoneItem(status=status, body=dump(outcome.sent), offset=outcome.sent.offset)
+                message = _frame(SendFrame, item)
+                outcome = await self.sending.send(_chat(message.chat), message, user=item.user)
+                sent = outcome.sent
+                body = sent.__pydantic_serializer__.to_json(sent).decode()
+                return DoneItem(status=_OK if outcome.repeated else _CREATED, body=body, offset=sent.offset)
             case "view":
-                seq = _body(MarkerBody, fields).seq
-                return DoneItem(status=_NO_CONTENT, offset=await self.views.view(chat, seq, user=item.user))
+                marker = _frame(MarkerFrame, item)
+                stored = await self.views.view(_chat(marker.chat), marker.seq, user=item.user)
+                return DoneItem(status=_NO_CONTENT, offset=stored)
             case "delivered":
-                await self.deliveries.deliver(chat, _body(MarkerBody, fields).seq, user=item.user)
+                marker = _frame(MarkerFrame, item)
+                await self.deliveries.deliver(_chat(marker.chat), marker.seq, user=item.user)
                 return DoneItem(status=_NO_CONTENT)
 
 
@@ -80,8 +80,8 @@ def _chat(value: object) -> ChatId:
     return ChatId(value)
 
 
-def _body(model: type[B], fields: dict[str, Any]) -> B:
+def _frame(model: type[F], item: Do) -> F:
     try:
-        return model.model_validate_json(to_json(fields))
+        return model.model_validate_json(item.text)
     except ValidationError as error:
         raise invalid_body(error) from None

@@ -126,6 +126,22 @@ class MarkerBody(Body):
     seq: Annotated[Seq, Field(ge=0, le=MAX_INTEGER)]
 
 
+class Frame(Body):
+    """What stands beside a REST body in a WebSocket frame; who reads the frame has looked at `do` and `ref`."""
+
+    do: object = None
+    ref: object = None
+    chat: object = None
+
+
+class SendFrame(SendBody, Frame):
+    """`{"do": "send"}`."""
+
+
+class MarkerFrame(MarkerBody, Frame):
+    """`{"do": "view"}` and `{"do": "delivered"}`."""
+
+
 class TicketBody(Body):
     """How the caller wants to open a stream."""
 

@@ -1,13 +1,21 @@
 """What a client writes on its WebSocket: `{"do": …, "ref": …, …}` (API.md, section 3)."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 FORWARDED: Final = frozenset({"send", "view", "delivered"})
 """What a gateway does, the same as by REST."""
 MAX_REF: Final = 128
+
+
+class _Head(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    do: str
+    ref: Annotated[str, Field(max_length=MAX_REF)] | None = None
+
 
 _OBJECT: Final = TypeAdapter(dict[str, Any])
 
@@ -23,8 +31,12 @@ class Ask:
     do: str
     ref: str | None
     """The client's own mark, repeated in the reply."""
-    body: dict[str, Any]
-    """Everything else in the frame."""
+    text: str
+    """The whole frame, a JSON object: whoever does it reads the rest."""
+
+    def body(self) -> dict[str, Any]:
+        """Return everything in the frame but `do` and `ref`."""
+        return {name: value for name, value in _OBJECT.validate_json(self.text).items() if name not in {"do", "ref"}}
 
 
 def read_ask(text: bytes) -> Ask:
@@ -34,12 +46,10 @@ def read_ask(text: bytes) -> Ask:
         BadFrame: it is no JSON object that says what to do, or its `ref` is no text of up to 128 characters.
     """
     try:
-        said = _OBJECT.validate_json(text)
-    except ValidationError:
-        raise BadFrame("a frame must be a JSON object") from None
-    do, ref = said.pop("do", None), said.pop("ref", None)
-    if not isinstance(do, str):
-        raise BadFrame("a frame must say what to do")
-    if ref is not None and not (isinstance(ref, str) and len(ref) <= MAX_REF):
-        raise BadFrame(f"`ref` must be text of up to {MAX_REF} characters")
-    return Ask(do=do, ref=ref, body=said)
+        decoded = text.decode()
+        head = _Head.model_validate_json(text)
+    except (UnicodeDecodeError, ValidationError):
+        raise BadFrame(
+            f"a frame is a JSON object with a text `do`, and a `ref` of up to {MAX_REF} characters"
+        ) from None
+    return Ask(do=head.do, ref=head.ref, text=decoded)

@@ -123,7 +123,7 @@ class Doings:
 
     async def _forward(self, batch: list[tuple[Talker, _Line, list[Ask]]]) -> None:
         items = tuple(
-            Do.model_validate({"user": talker.user, "session": talker.session or None, "do": ask.do, "body": ask.body})
+            Do.model_validate({"user": talker.user, "session": talker.session or None, "do": ask.do, "text": ask.text})
             for talker, _, asks in batch
             for ask in asks
         )
@@ -149,8 +149,9 @@ class Doings:
 
     async def _authenticate(self, talker: Talker, line: _Line, ask: Ask) -> None:
         try:
-            token = ask.body.get("token")
-            if not isinstance(token, str) or len(ask.body) != 1:
+            body = ask.body()
+            token = body.get("token")
+            if not isinstance(token, str) or len(body) != 1:
                 raise _invalid("/token", "`auth` takes a token, and nothing else")
             principal = await self._tokens.verify(token.encode())
             if principal.user != talker.user:
@@ -159,13 +160,13 @@ class Doings:
         except Refused as error:
             self._refuse(talker, ask, error)
         else:
-            self._reply(talker, ask, status=200, body={"expires_in": left})
+            self._reply(talker, ask, status=200, body=f'{{"expires_in":{left}}}')
         self._done([(talker, line, [])])
 
     def _refuse(self, talker: Talker, ask: Ask, error: Refused) -> None:
-        self._reply(talker, ask, status=error.status, body=error.problem().model_dump(mode="json", exclude_none=True))
+        self._reply(talker, ask, status=error.status, body=error.problem().model_dump_json(exclude_none=True))
 
-    def _reply(self, talker: Talker, ask: Ask, *, status: int, body: object) -> None:
+    def _reply(self, talker: Talker, ask: Ask, *, status: int, body: str | None) -> None:
         if talker in self._lines:
             self._hub.reply(talker, ref=ask.ref, status=status, body=body)
 

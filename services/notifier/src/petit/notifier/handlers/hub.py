@@ -137,9 +137,13 @@ class Hub:
         id_ = cursor_id(self._router.epoch, self._lifetimes.last(seat))
         return frame(seat.form, event=Event.BYE, id=id_, data=json_line(dump(Bye(code=code, resume=resume))))
 
-    def reply(self, seat: Seat, *, ref: str | None, status: int, body: object) -> None:
-        """Answer what a client asked for on its WebSocket."""
-        data = json_line({"ref": ref, "status": status, "body": body})
+    def reply(self, seat: Seat, *, ref: str | None, status: int, body: str | None) -> None:
+        """Answer what a client asked for on its WebSocket.
+
+        Args:
+            body: JSON on one line; None: there is none.
+        """
+        data = b'{"ref":%b,"status":%d,"body":%b}' % (json_line(ref), status, (body or "null").encode())
         seat.write(
             frame(seat.form, event=Event.REPLY, id=cursor_id(self._router.epoch, self._lifetimes.last(seat)), data=data)
         )

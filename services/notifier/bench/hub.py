@@ -24,6 +24,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from petit.kit.limits import MemoryLimits
 from petit.kit.serving import listen, serving
 from petit.notifier.handlers.doings import Doings
 from petit.notifier.http.app import Front
@@ -97,11 +98,12 @@ async def of_hub(plan: Plan) -> tuple[float, float]:
         tokens = FakeTokens()
         doings = Doings(on.hub, gateway=FakeGateway(), tokens=tokens, spawn=asyncio.ensure_future)
         front = Front(
-            world,
+            log=world,
             tokens=tokens,
             tickets=FakeTickets(),
             renewals=FakeRenewals(on),
             door=partial(open_stream, hub=on.hub, doings=doings),
+            limits=MemoryLimits({"reads": 5_000}, clock=on.hub._clock),  # noqa: SLF001 - the same
             origins=frozenset(),
             clock=on.hub._clock,  # noqa: SLF001 - the same
         )

@@ -15,6 +15,7 @@ from petit.contracts.problems import Code, Refused, Unavailable
 from petit.contracts.rpc import Do, DoneItem, TicketFor
 from petit.kit.auth import Principal
 from petit.kit.clock import SystemClock
+from petit.kit.limits import MemoryLimits
 from petit.kit.serving import listen, serving
 from petit.notifier.domain.frames import Format
 from petit.notifier.handlers.doings import Doings
@@ -23,6 +24,8 @@ from petit.notifier.sockets.door import open_stream
 from services.notifier.tests.world import Frame, Stage, World, read_frames, stage
 
 ORIGIN = "https://chat.example.org"
+READS_PER_S = 500
+"""The second does not end."""
 
 
 class FakeTokens:
@@ -51,6 +54,13 @@ class FakeTickets:
 
     async def redeem(self, ticket: str) -> TicketFor | None:
         return self.held.pop(ticket, None)
+
+
+class StillClock(SystemClock):
+    """A clock that stands."""
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class FakeGateway:
@@ -191,11 +201,12 @@ async def edge(world: World) -> AsyncIterator[Edge]:
         spawn(on.hub.run())
         doings = Doings(on.hub, gateway=gateway, tokens=tokens, spawn=spawn)
         front = Front(
-            world,
+            log=world,
             tokens=tokens,
             tickets=tickets,
             renewals=FakeRenewals(on),
             door=partial(open_stream, hub=on.hub, doings=doings),
+            limits=MemoryLimits({"reads": READS_PER_S}, clock=StillClock()),
             origins=frozenset({ORIGIN}),
             clock=SystemClock(),
         )

@@ -11,7 +11,7 @@ from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset, UserId
 from petit.contracts.rpc import TicketFor
 from petit.kit.clock import SystemClock
-from services.notifier.tests.edge import ORIGIN, Edge, edge, frame_of
+from services.notifier.tests.edge import ORIGIN, READS_PER_S, Edge, edge, frame_of
 from services.notifier.tests.world import EPOCH, World, chat_id, eventually
 
 ROOM = chat_id(1)
@@ -42,6 +42,28 @@ async def test_sse_says_hello_and_carries_what_comes(live: Edge) -> None:
     assert stream.headers["petit-request-id"]
     assert (hello.event, hello.data["user"], hello.data["resumed"]) == ("hello", "ada", False)
     assert (said.event, said.id, said.data["data"]["text"]) == ("signal", cursor(2), "hi")
+
+
+async def test_every_answer_tells_what_is_left_of_the_limit(live: Edge) -> None:
+    """API.md, section 1: `RateLimit-Policy` and `RateLimit` on every answer, streams and refusals too."""
+    async with await live.sse() as stream:
+        known = stream.headers["ratelimit"]
+    stranger = await live.ask("GET", "/v1/stream", {})
+
+    assert stream.headers["ratelimit-policy"] == stranger.headers["ratelimit-policy"] == f'"reads";q={READS_PER_S};w=1'
+    assert known == f'"reads";r={READS_PER_S - 1};t=1'
+    assert (stranger.status, stranger.headers["ratelimit"]) == (401, f'"reads";r={READS_PER_S};t=1')
+
+
+async def test_who_asks_too_often_is_told_to_wait(live: Edge) -> None:
+    headers = {"Authorization": "Bearer ada"}
+    path = f"/v1/cursor?cursor={cursor(1)}"
+    allowed = [await live.ask("GET", path, headers) for _ in range(READS_PER_S)]
+    refused = await live.ask("GET", path, headers)
+
+    assert {answer.status for answer in allowed} == {200}
+    assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (429, "rate.limited", "1")
+    assert (await live.ask("GET", path, {"Authorization": "Bearer bob"})).status == 200
 
 
 async def test_a_websocket_carries_the_same_frames(live: Edge) -> None:

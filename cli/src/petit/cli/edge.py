@@ -82,7 +82,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
                 mirror=mirror,
                 tokens=verifier,
                 clock=clock,
-                options=LiveOptions(origins=settings.origins | place.origins),
+                options=LiveOptions(origins=settings.origins | place.origins, reads_per_s=settings.reads_per_s),
             )
 
             reading = tasks.create_task(feed.run(), name="feed")

@@ -18,7 +18,6 @@ from petit.contracts.rpc import DoBatch
 from petit.contracts.subjects import GATEWAY_DO, GATEWAY_QUEUE
 from petit.gateway.adapters.chat import NatsChats
 from petit.gateway.adapters.directory import KeycloakDirectory, Realm
-from petit.gateway.adapters.limits import MemoryLimits
 from petit.gateway.domain.idtime import FRESH_MS
 from petit.gateway.handlers.commands import Commands, Proposals
 from petit.gateway.handlers.creating import Creating
@@ -38,6 +37,7 @@ from petit.gateway.subscribers import Doing
 from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
 from petit.kit.ids import Uuid7Maker
+from petit.kit.limits import MemoryLimits
 from petit.kit.rpc import answer, serve
 from petit.kit.serving import ASGI
 from petit.kit.tickets import Tickets as NatsTickets

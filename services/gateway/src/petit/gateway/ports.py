@@ -31,6 +31,7 @@ from petit.contracts.rpc import (
 )
 from petit.contracts.rules import ChatState
 from petit.kit.auth import Principal
+from petit.kit.limits import Budget
 
 T = TypeVar("T")
 TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
@@ -226,18 +227,6 @@ class Directory(Protocol):
         Raises:
             Unavailable: the directory does not answer.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What is left of a limit."""
-
-    policy: bytes
-    """The limit as `RateLimit-Policy` spells it."""
-    left: bytes
-    """What is left as `RateLimit` spells it."""
-    wait_s: int
-    """0: go on; else whole seconds after which trying again makes sense."""
 
 
 Kind = Literal["reads", "writes"]

@@ -52,9 +52,7 @@ class Doing:
         return DoneItem(status=refusal.status, body=refusal.problem().model_dump_json(exclude_none=True))
 
     async def _one(self, item: Do) -> DoneItem:
-        budget = self.limits.take("writes", item.user)
-        if budget.wait_s:
-            raise Refused(Code.RATE_LIMITED, f"more writes than {budget.policy.decode()}", retry_after=budget.wait_s)
+        self.limits.take("writes", item.user).spend()
         match item.do:
             case "send":
                 message = _frame(SendFrame, item)

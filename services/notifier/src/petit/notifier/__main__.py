@@ -33,7 +33,7 @@ async def main(settings: Settings) -> None:
 
         feed = Feed(nc, deliver=deliver, after=None, name="notifier")
         mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
-        options = Options(origins=settings.origins, ring_bytes=settings.ring_bytes)
+        options = Options(origins=settings.origins, ring_bytes=settings.ring_bytes, reads_per_s=settings.reads_per_s)
         edge = notifier(nc, feed=feed, mirror=mirror, tokens=verifier, clock=clock, options=options)
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()

@@ -19,6 +19,7 @@ from petit.contracts.problems import Unavailable
 from petit.contracts.subjects import ALL_DELIVERED, notifier_renew
 from petit.kit.clock import Clock
 from petit.kit.connection import Connection
+from petit.kit.limits import MemoryLimits
 from petit.kit.log import Entry
 from petit.kit.mirror import Mirror
 from petit.kit.rpc import serve
@@ -47,6 +48,8 @@ class Options:
     """Origins whose pages may open streams: where the apps are served, this edge's own if it serves any."""
     ring_bytes: int = LIMIT_BYTES
     """How much of the recent past is kept for those who come back."""
+    reads_per_s: int = 5_000
+    """How many streams one person may open, renew or ask about per second."""
     known: int = CAPACITY
     """How many memberships of people who went are kept; see `domain.people.CAPACITY`."""
 
@@ -114,11 +117,12 @@ class Notifier:
             self._router.begin()
             self._hub = hub
             self._front = Front(
-                self._feed,
+                log=self._feed,
                 tokens=self._tokens,
                 tickets=NatsTickets(self._nc),
                 renewals=NatsRenewals(self._nc, instance=instance, here=hub.renew),
                 door=partial(open_stream, hub=hub, doings=doings),
+                limits=MemoryLimits({"reads": self._options.reads_per_s}, clock=self._clock),
                 origins=self._options.origins,
                 clock=self._clock,
             )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.rpc import Backlog, Do, DoneItem, TicketFor
 from petit.kit.auth import Principal
+from petit.kit.limits import Budget
 from petit.kit.serving import Takeover
 from petit.notifier.domain.frames import Format
 
@@ -110,6 +111,18 @@ class Renewals(Protocol):
             Refused: `route.not_found`: there is no such stream of this person.
             Unavailable: its process does not answer.
         """
+        ...
+
+
+class Limits(Protocol):
+    """How often somebody may ask for a stream, or about one."""
+
+    def take(self, kind: Literal["reads"], user: UserId) -> Budget:
+        """Count one more and say what is left."""
+        ...
+
+    def show(self, kind: Literal["reads"]) -> Budget:
+        """Return the whole limit, for whom is not known (yet). Counts nothing."""
         ...
 
 

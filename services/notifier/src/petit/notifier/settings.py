@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """Apps whose tokens are taken (`azp`)."""
     origins: frozenset[str] = frozenset()
     """Origins whose pages may open streams: `https://chat.example.org`."""
+    reads_per_s: int = Field(default=5_000, ge=1)
+    """How many streams one person may open, renew or ask about per second."""
     ring_mib: int = Field(default=32, ge=1)
     """How much of the recent past is kept for those who come back, MiB."""
 

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope
 
 from petit.contracts.problems import Code, Refused
 from petit.gateway.http.problems import Headers
-from petit.gateway.ports import Budget, Kind, Limits, Tokens
+from petit.gateway.ports import Kind, Limits, Tokens
 from petit.kit.auth import Principal, bearer
+from petit.kit.limits import Budget
 
 KEY: Final = "petit.exchange"
 """Where the ASGI scope has the `Exchange`."""
@@ -40,11 +41,7 @@ class Exchange:
 
     def carried(self) -> Headers:
         """Return the headers that every answer carries."""
-        return [
-            (b"petit-request-id", self.request_id),
-            (b"ratelimit-policy", self.budget.policy),
-            (b"ratelimit", self.budget.left),
-        ]
+        return [(b"petit-request-id", self.request_id), *self.budget.headers]
 
 
 def request_ids() -> Callable[[], bytes]:
@@ -71,10 +68,8 @@ class Door:
         principal = self.tokens.cached(token)
         if principal is None:
             principal = await self.tokens.verify(token)
-        budget = exchange.budget = self.limits.take(kind, principal.user)
-        if budget.wait_s:
-            detail = f"more {kind} than {budget.policy.decode()}"
-            raise Refused(Code.RATE_LIMITED, detail, retry_after=budget.wait_s)
+        exchange.budget = self.limits.take(kind, principal.user)
+        exchange.budget.spend()
         return principal
 
 

@@ -1,14 +1,32 @@
 """Ordinary answers: JSON, and refusals as RFC 9457 problems."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Send
 
 from petit.contracts.problems import Code, Refused, status_of
 from petit.kit.auth import challenge
+from petit.kit.limits import Budget
 
 Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """What is known of a request while it is answered."""
+
+    headers: Mapping[bytes, bytes]
+    """Of the request, by lower-case name."""
+    own: Headers
+    """What this answer carries in any case: its id, and what its origin may know."""
+    budget: Budget
+    """What is left of the caller's limit; the whole of it until the caller is known."""
+
+    def carried(self) -> Headers:
+        """Return the headers that the answer carries beside its own."""
+        return [*self.own, *self.budget.headers]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

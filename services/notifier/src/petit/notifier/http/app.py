@@ -4,6 +4,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -16,7 +17,7 @@ from petit.kit.auth import bearer
 from petit.kit.clock import Clock
 from petit.kit.serving import TAKEOVER
 from petit.notifier.domain.frames import Format
-from petit.notifier.http.answers import Headers, Reply, ok, refusal, send_reply
+from petit.notifier.http.answers import Exchange, Headers, Reply, ok, refusal, send_reply
 from petit.notifier.http.handshake import sse_head, websocket_head
 from petit.notifier.http.requests import (
     body_of,
@@ -28,7 +29,7 @@ from petit.notifier.http.requests import (
     may_open,
     query_of,
 )
-from petit.notifier.ports import Door, Log, Opening, Renewals, Tickets, Tokens
+from petit.notifier.ports import Door, Limits, Log, Opening, Renewals, Tickets, Tokens
 
 STREAM: Final = "/v1/stream"
 WEBSOCKET: Final = "/v1/ws"
@@ -37,7 +38,7 @@ _PLAIN: Final = frozenset({STREAM, WEBSOCKET, CURSOR})
 _RENEWAL: Final = re.compile(r"^/v1/streams/([^/]+)/token$")
 _OPENED_BY: Final = frozenset({"cursor", "payload", "ticket"})
 _PAYLOADS: Final = ("full", "thin")
-_EXPOSED: Final = b"petit-request-id"
+_EXPOSED: Final = b"petit-request-id, ratelimit, ratelimit-policy, retry-after"
 _AHEAD_S: Final = 2.0
 """How long a cursor may be ahead of a feed that is current: another process of ours may have read further."""
 _ASKABLE: Final = b"authorization, content-type, last-event-id, traceparent"
@@ -50,43 +51,33 @@ def claims(path: str) -> bool:
     return path in _PLAIN or (path.startswith("/v1/streams/") and _RENEWAL.match(path) is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
-    """Serves the routes that `claims` names; everything else is 404.
+    """Serves the routes that `claims` names; everything else is 404."""
 
-    Args:
-        origins: Origins whose pages may open streams and read answers, this edge's own among them.
-    """
-
-    def __init__(
-        self,
-        log: Log,
-        *,
-        tokens: Tokens,
-        tickets: Tickets,
-        renewals: Renewals,
-        door: Door,
-        origins: frozenset[str],
-        clock: Clock,
-    ) -> None:
-        self._log = log
-        self._tokens = tokens
-        self._tickets = tickets
-        self._renewals = renewals
-        self._door = door
-        self._origins = origins
-        self._clock = clock
-        self._word = secrets.token_hex(6)
-        self._count = itertools.count(1)
+    log: Log
+    tokens: Tokens
+    tickets: Tickets
+    renewals: Renewals
+    door: Door
+    limits: Limits
+    origins: frozenset[str]
+    """Origins whose pages may open streams and read answers, this edge's own among them."""
+    clock: Clock
+    word: str = field(default_factory=lambda: secrets.token_hex(6))
+    """What this process's request ids begin with."""
+    count: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take its connection over."""
         if scope["type"] != "http":
             raise RuntimeError(f"the notifier serves http, not {scope['type']}")
         headers = headers_of(scope)
-        request_id = f"{self._word}-{next(self._count):x}"
-        also: Headers = [(b"petit-request-id", request_id.encode()), *self._cors(headers)]
+        request_id = f"{self.word}-{next(self.count):x}"
+        own: Headers = [(b"petit-request-id", request_id.encode()), *self._cors(headers)]
+        exchange = Exchange(headers=headers, own=own, budget=self.limits.show("reads"))
         try:
-            reply = await self._answer(scope, receive, headers=headers, also=also)
+            reply = await self._answer(scope, receive, exchange)
         except ClientDisconnect:
             return
         except Refused as refused:
@@ -95,11 +86,9 @@ class Front:
             _log.exception("request.crashed", request_id=request_id, path=scope["path"])
             reply = refusal(Refused(Code.INTERNAL, f"request {request_id} failed; the operator's log has why"))
         if reply is not None:
-            await send_reply(reply, send, also=also, bodiless=scope["method"] == "HEAD")
+            await send_reply(reply, send, also=exchange.carried(), bodiless=scope["method"] == "HEAD")
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, *, headers: Mapping[bytes, bytes], also: Headers
-    ) -> Reply | None:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> Reply | None:
         path: str = scope["path"]
         method: str = scope["method"]
         renewal = _RENEWAL.match(path)
@@ -114,15 +103,16 @@ class Front:
         if method.encode() not in allow.split(b", "):
             return refusal(Refused(Code.METHOD_REFUSED, f"{path} does not know {method}"), allow=allow)
         if renewal is not None:
-            return await self._renew(renewal[1], scope, receive, headers=headers)
+            return await self._renew(renewal[1], scope, receive, exchange=exchange)
         if path == CURSOR:
-            return await self._cursor(scope, headers=headers)
-        opening = await self._opening(scope, headers=headers, also=also)
-        self._door(opening, scope["extensions"][TAKEOVER])
+            return await self._cursor(scope, exchange)
+        opening = await self._opening(scope, exchange)
+        self.door(opening, scope["extensions"][TAKEOVER])
         return None
 
-    async def _opening(self, scope: Scope, *, headers: Mapping[bytes, bytes], also: Headers) -> Opening:
-        if not may_open(headers, origins=self._origins):
+    async def _opening(self, scope: Scope, exchange: Exchange) -> Opening:
+        headers = exchange.headers
+        if not may_open(headers, origins=self.origins):
             raise Refused(Code.ORIGIN_REFUSED, "pages of this origin may not open streams")
         query = query_of(scope, known=_OPENED_BY)
         payload = query.get("payload", "full")
@@ -135,9 +125,11 @@ class Front:
             form = Format.SSE_FULL if payload == "full" else Format.SSE_THIN
             seen = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("cursor")
         user, session, expires_at = await self._caller(headers, ticket=query.get("ticket"))
-        if expires_at * 1000 <= self._clock.now_ms():  # requests have some leeway, but a stream would end as it begins
+        self._spend(exchange, user)
+        if expires_at * 1000 <= self.clock.now_ms():  # requests have some leeway, but a stream would end as it begins
             raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
         cursor = None if seen is None else await self._known(seen)
+        also = exchange.carried()
         head = websocket_head(scope, also=also) if form.websocket else sse_head(also)
         return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)
 
@@ -147,10 +139,10 @@ class Front:
         Raises:
             Refused: `cursor.expired`: it is not ours, of another epoch, or beyond the end of the log.
         """
-        offset = cursor_of(text, epoch=Epoch(self._log.epoch))
-        if offset > self._log.position:
-            there = await self._log.wait_for(offset, within=_AHEAD_S)
-            if not there and self._log.current:
+        offset = cursor_of(text, epoch=Epoch(self.log.epoch))
+        if offset > self.log.position:
+            there = await self.log.wait_for(offset, within=_AHEAD_S)
+            if not there and self.log.current:
                 raise cursor_expired("the cursor is beyond the end of this log")
         return offset
 
@@ -158,17 +150,17 @@ class Front:
         authorization = headers.get(b"authorization")
         cookie = cookie_of(headers)
         if authorization is None and ticket is not None:
-            held = await self._tickets.redeem(ticket)
+            held = await self.tickets.redeem(ticket)
             if held is None:
                 raise Refused(Code.TICKET_INVALID, "the ticket is used, late or not ours")
             return held.user, held.session, held.expires_at
         if authorization is None and cookie is not None:
-            principal = await self._tokens.verify(cookie)
+            principal = await self.tokens.verify(cookie)
         else:
-            principal = await self._tokens.verify(bearer(authorization))
+            principal = await self.tokens.verify(bearer(authorization))
         return principal.user, principal.session, principal.expires_at
 
-    async def _renew(self, connection: str, scope: Scope, receive: Receive, *, headers: Mapping[bytes, bytes]) -> Reply:
+    async def _renew(self, connection: str, scope: Scope, receive: Receive, *, exchange: Exchange) -> Reply:
         query_of(scope, known=frozenset())
         body = await body_of(receive)
         token = body.pop("token", None)
@@ -176,22 +168,35 @@ class Front:
             raise invalid(f"/{name}", f"there is no field {name!r} here")
         if token is not None and not isinstance(token, str):
             raise invalid("/token", "the token must be text")
-        new = token.encode("latin-1", "replace") if token is not None else bearer(headers.get(b"authorization"))
-        principal = await self._tokens.verify(new)
-        left = await self._renewals.renew(connection, user=principal.user, expires_at=principal.expires_at)
+        new = (
+            token.encode("latin-1", "replace") if token is not None else bearer(exchange.headers.get(b"authorization"))
+        )
+        principal = await self.tokens.verify(new)
+        self._spend(exchange, principal.user)
+        left = await self.renewals.renew(connection, user=principal.user, expires_at=principal.expires_at)
         return ok({"expires_in": left})
 
-    async def _cursor(self, scope: Scope, *, headers: Mapping[bytes, bytes]) -> Reply:
+    async def _cursor(self, scope: Scope, exchange: Exchange) -> Reply:
         query = query_of(scope, known=frozenset({"cursor"}))
-        await self._tokens.verify(bearer(headers.get(b"authorization")))
+        principal = await self.tokens.verify(bearer(exchange.headers.get(b"authorization")))
+        self._spend(exchange, principal.user)
         if "cursor" not in query:
             raise invalid("?cursor", "which cursor?")
         await self._known(query["cursor"])
         return ok({"cursor": query["cursor"]})
 
+    def _spend(self, exchange: Exchange, user: UserId) -> None:
+        """Count one more of a person's requests.
+
+        Raises:
+            Refused: `rate.limited`.
+        """
+        exchange.budget = self.limits.take("reads", user)
+        exchange.budget.spend()
+
     def _cors(self, headers: Mapping[bytes, bytes]) -> Headers:
         origin = headers.get(b"origin")
-        if origin is None or origin.decode("latin-1") not in self._origins:
+        if origin is None or origin.decode("latin-1") not in self.origins:
             return []
         return [
             (b"access-control-allow-origin", origin),

@@ -8,13 +8,44 @@ The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
 from petit.contracts.ids import UserId
-from petit.gateway.adapters.windows import LoopStorage
-from petit.gateway.ports import Budget, Clock, Kind
+from petit.contracts.problems import Code, Refused
+from petit.kit.clock import Clock
+from petit.kit.windows import LoopStorage
+
+K = TypeVar("K", bound=str)
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of a limit."""
+
+    policy: bytes
+    """The limit as `RateLimit-Policy` spells it."""
+    left: bytes
+    """What is left as `RateLimit` spells it."""
+    wait_s: int
+    """0: go on; else whole seconds after which trying again makes sense."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers that every answer carries (API.md, section 1)."""
+        return [(b"ratelimit-policy", self.policy), (b"ratelimit", self.left)]
+
+    def spend(self) -> None:
+        """Go on, or refuse.
+
+        Raises:
+            Refused: `rate.limited`.
+        """
+        if self.wait_s:
+            raise Refused(Code.RATE_LIMITED, f"more than {self.policy.decode()}", retry_after=self.wait_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +56,22 @@ class _Limit:
     """A format for what is left, and for how long."""
 
 
-class MemoryLimits:
-    """See `Limits`.
+class MemoryLimits(Generic[K]):
+    """How often somebody may do something of a kind.
 
     Args:
         per_second: How many of each kind one person may do.
         clock: What time it is.
     """
 
-    def __init__(self, per_second: Mapping[Kind, int], *, clock: Clock) -> None:
+    def __init__(self, per_second: Mapping[K, int], *, clock: Clock) -> None:
         self._clock = clock
         self._storage = LoopStorage(clock.monotonic)
         self._limiter = FixedWindowRateLimiter(self._storage)
         self._limits = {kind: _limit(kind, amount) for kind, amount in per_second.items()}
 
-    def take(self, kind: Kind, user: UserId) -> Budget:
-        """See `Limits.take`."""
+    def take(self, kind: K, user: UserId) -> Budget:
+        """Count one more and say what is left."""
         limit = self._limits[kind]
         free = self._limiter.hit(limit.item, user)
         window = self._storage.touched
@@ -48,13 +79,13 @@ class MemoryLimits:
         left = max(0, limit.item.amount - window.count)
         return Budget(limit.policy, limit.left % (left, seconds), 0 if free else seconds)
 
-    def show(self, kind: Kind) -> Budget:
-        """See `Limits.show`."""
+    def show(self, kind: K) -> Budget:
+        """Return the whole limit, for whom is not known (yet). Counts nothing."""
         limit = self._limits[kind]
         return Budget(limit.policy, limit.left % (limit.item.amount, 1), 0)
 
 
-def _limit(kind: Kind, amount: int) -> _Limit:
+def _limit(kind: str, amount: int) -> _Limit:
     name = kind.encode()
     item = RateLimitItemPerSecond(amount, namespace=kind)
     return _Limit(item, b'"%s";q=%d;w=1' % (name, amount), b'"%s";r=%%d;t=%%d' % name)

@@ -24,7 +24,7 @@ FORGOTTEN_S = scaled(0, full=130)
 """Until the log has forgotten the ids of its last two minutes, which are in its memory; the short run does not wait."""
 MORE = 1.25
 """Memory may not grow by more than this factor from the first step to the second."""
-LATER_S = 5.0
+LATER_S = 10.0
 """The second start may take so much longer than twice the first."""
 
 

@@ -1,7 +1,6 @@
 """A long history, written as fast as one program can: over WebSockets, with people coming and going."""
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ _CHATS: Final = 40
 _OFTEN: Final = 2_000
 """One in so many sends is followed by something that is no message."""
 _ANSWER_S: Final = 60.0
+_SEND: Final = "s"
 _ACCEPTED: Final = frozenset({200, 201})
 _WORDS: Final = ("the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "comes", "back", "again")
 
@@ -69,31 +69,41 @@ async def fill(town: Town, *, messages: int, seed: int, tell: Callable[[str], No
 
 
 async def _write(town: Town, writer: Person, *, count: int, chance: random.Random, sent: Callable[[], None]) -> None:
-    async with open_ws(writer.client.base_url, token=await writer.token(), payload="thin") as wire:
+    token = await writer.token()
+    async with (
+        open_ws(writer.client.base_url, token=token, payload="thin") as wire,
+        asyncio.TaskGroup() as tasks,
+    ):
         permits = asyncio.Semaphore(UNDER_WAY)
-        hearing = asyncio.create_task(_hear(wire, count=count, permits=permits, sent=sent))
+
+        def answered() -> None:
+            permits.release()
+            sent()
+
+        tasks.create_task(_hear(writer, wire, token=token, count=count, answered=answered))
         for _ in range(count):
             async with asyncio.timeout(_ANSWER_S):
                 await permits.acquire()
             text = " ".join(chance.choices(_WORDS, k=chance.randint(1, 30)))
             chat = chance.choice(town.chats)
-            await wire.socket.send(
-                json.dumps({"do": "send", "ref": "s", "chat": chat, "id": writer.client.new_id(), "text": text})
-            )
+            await wire.do(do="send", ref=_SEND, chat=chat, id=writer.client.new_id(), text=text)
             if chance.randrange(_OFTEN) == 0:
                 await _something_else(town, writer, chat=chat)
-        await hearing
 
 
-async def _hear(wire: SocketWire, *, count: int, permits: asyncio.Semaphore, sent: Callable[[], None]) -> None:
+async def _hear(writer: Person, wire: SocketWire, *, token: str, count: int, answered: Callable[[], None]) -> None:
+    """Take the answers, and renew the token when it expires."""
     heard = 0
     while heard < count:
         frame = await wire.frame(within_s=_ANSWER_S)
+        if frame.event == "expiring":
+            token = await writer.client.caller.token(stale=token)
+            await wire.do(do="auth", ref="auth", token=token)
         if frame.event == "reply":
             assert frame.data["status"] in _ACCEPTED, frame
-            heard += 1
-            permits.release()
-            sent()
+            if frame.data["ref"] == _SEND:
+                heard += 1
+                answered()
 
 
 async def _something_else(town: Town, writer: Person, *, chat: str) -> None:

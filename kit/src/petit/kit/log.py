@@ -50,7 +50,7 @@ class Log:
     """
 
     def __init__(
-        self, nc: Connection, *, config: LogConfig | None = None, in_flight: int = 256, waiting: int = 4096
+        self, nc: Connection, *, config: LogConfig | None = None, in_flight: int = 1_024, waiting: int = 4096
     ) -> None:
         self._nc = nc
         self._config = LogConfig() if config is None else config

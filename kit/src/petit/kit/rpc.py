@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -36,6 +37,16 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 """Takes the subject and the request, gives the answer's bytes; raises `Refused` to refuse."""
+
+
+_ANY: Final = Answer[Any]
+_NONE: Final = Answer[None]
+
+
+@lru_cache(maxsize=64)
+def _answer_of(body: type) -> type[Answer[Any]]:
+    """Return the model of an answer; pydantic makes it anew, which takes a millisecond, where nobody keeps it."""
+    return Answer[body]  # type: ignore[valid-type]  # pydantic makes the class now
 
 
 async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -> bytes:
@@ -63,7 +74,7 @@ async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T]
         ValueError: the answer is none of ours: a bug.
     """
     data = await call(nc, subject, request.model_dump_json().encode(), within=within)
-    answered = Answer[body].model_validate_json(data)  # type: ignore[valid-type]  # pydantic makes the class now
+    answered: Answer[T] = _answer_of(body).model_validate_json(data)
     if answered.problem is not None:
         raise _refusal(answered.problem, answered.retry_after)
     if answered.body is None:
@@ -73,7 +84,7 @@ async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T]
 
 def answer(body: Any, *, as_of: Offset) -> bytes:  # noqa: ANN401 - whatever pydantic can serialize
     """Encode an answer's body and the offset as of which it holds."""
-    return Answer[Any](body=body, as_of=as_of).model_dump_json().encode()
+    return _ANY(body=body, as_of=as_of).model_dump_json().encode()
 
 
 class Service:
@@ -152,7 +163,7 @@ async def serve(nc: Connection, subject: str, handler: Handler, *, queue: str = 
 
 
 def _problem(error: Refused) -> bytes:
-    return Answer[None](problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()
+    return _NONE(problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()
 
 
 def _refusal(problem: Problem, retry_after: int | None) -> Refused:

@@ -23,6 +23,7 @@ _WORKERS: Final = 32
 """Lists that are read at once."""
 _FINISH_S: Final = 2.0
 _RECONNECT_S: Final = 1
+_PROBLEM: Final = Answer[None]
 
 _log = structlog.get_logger(__name__)
 
@@ -81,4 +82,4 @@ def _handler(method: str, answering: Answering) -> Callable[[bytes], Awaitable[b
 
 
 def _problem(error: Refused) -> bytes:
-    return Answer[None](problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()
+    return _PROBLEM(problem=error.problem(), retry_after=error.retry_after).model_dump_json().encode()

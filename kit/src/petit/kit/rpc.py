@@ -15,7 +15,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -43,10 +42,15 @@ _ANY: Final = Answer[Any]
 _NONE: Final = Answer[None]
 
 
-@lru_cache(maxsize=64)
-def _answer_of(body: type) -> type[Answer[Any]]:
+_ANSWERS: Final[dict[object, type[Answer[Any]]]] = {}
+
+
+def _answer_of(body: type[T]) -> type[Answer[T]]:
     """Return the model of an answer; pydantic makes it anew, which takes a millisecond, where nobody keeps it."""
-    return Answer[body]  # type: ignore[valid-type]  # pydantic makes the class now
+    model = _ANSWERS.get(body)
+    if model is None:
+        model = _ANSWERS[body] = Answer[body]  # type: ignore[valid-type]  # made now
+    return model
 
 
 async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -> bytes:
@@ -74,7 +78,7 @@ async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T]
         ValueError: the answer is none of ours: a bug.
     """
     data = await call(nc, subject, request.model_dump_json().encode(), within=within)
-    answered: Answer[T] = _answer_of(body).model_validate_json(data)
+    answered = _answer_of(body).model_validate_json(data)
     if answered.problem is not None:
         raise _refusal(answered.problem, answered.retry_after)
     if answered.body is None:

@@ -80,7 +80,8 @@ class Results:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the page."""
         for nodeid, figure in session.config.stash.get(FIGURES, []):
-            self._proofs[_name(nodeid)].figures.append(figure)
+            case = nodeid.partition("[")[2].rstrip("]")
+            self._proofs[_name(nodeid)].figures.append(f"{case}: {figure}" if case else figure)
         self.write(when=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {_commit()}, Python {platform.python_version()}")
 
     def write(self, *, when: str) -> None:

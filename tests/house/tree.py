@@ -14,6 +14,9 @@ MEMBERS = ["contracts", "kit", "services/gateway", "services/chat", "services/no
 HOMES = {f"petit.{member.split('/')[-1].replace('python', 'client')}": f"{member}/src" for member in MEMBERS}
 """The folder from which each package is imported; everything else is imported from the root."""
 
+PLUGINS = ["tests/e2e/scale.py", "tests/prove/figures.py", "tests/prove/results.py"]
+"""What conftest.py loads."""
+
 LINT_IMPORTS = ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo", "--no-cache"]
 
 
@@ -77,5 +80,8 @@ def copy(target: Path) -> Tree:
                 name for name in names if not name.endswith((".py", ".typed")) and not Path(folder, name).is_dir()
             ],
         )
+    for plugin in PLUGINS:
+        (target / plugin).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / plugin, target / plugin)
     shutil.copytree(ROOT / "tests/house", target / "tests/house", ignore=shutil.ignore_patterns("__pycache__"))
     return Tree(target)

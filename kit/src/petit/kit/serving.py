@@ -9,6 +9,7 @@ There is no ASGI lifespan: the composition root opens what it needs, serves insi
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -31,6 +32,8 @@ BACKLOG: Final = 4_096
 """Connections that the kernel holds while we are busy: a storm of reconnects must not be refused."""
 KEEP_ALIVE_S: Final = 65
 """Longer than the 60 s after which most load balancers let go of an idle connection themselves."""
+_COLLECT_AFTER: Final = (10_000, 10, 1_000)
+"""For the garbage collector: containers that came and did not go, times that, times that."""
 EARLY_BYTES: Final = 65_536
 """What a client may send behind an upgrade request before it is answered; then reading pauses."""
 
@@ -255,6 +258,13 @@ async def serve(
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a process's main coroutine on uvloop until it returns."""
+    """Run a process's main coroutine on uvloop until it returns.
+
+    What is loaded by now stays, so the garbage collector passes over it from here on. What comes is mostly kept or
+    gone by its own count: the collector looks at it seldom, because a look at all of it stops everybody for as long.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)

@@ -1,7 +1,7 @@
 """The fold loop: from the feed into memory, and from memory into the store, a batch at a time.
 
 One task folds what the feed delivered while another writes what was folded before. A quiet log is folded and
-committed at once; a busy one 20 times a second, or as often as somebody waits for it, because what wakes a loop and
+committed at once; a busy one 10 times a second, or as often as somebody waits for it, because what wakes a loop and
 begins a transaction costs more than a message. What the store cannot take waits: first in the batch, then in the
 inbox, then in the log, because the feed is paused.
 
@@ -35,7 +35,7 @@ from petit.kit.log import Entry, Log
 
 BATCH: Final = 2_000
 """Signals that a commit takes at most."""
-LINGER_S: Final = 0.05
+LINGER_S: Final = 0.1
 """Seconds between commits while nobody waits for one."""
 CHECKPOINT_S: Final = 1.0
 """Seconds after which checkpoints of partitions without signals are written, too."""

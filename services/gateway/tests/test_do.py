@@ -1,13 +1,15 @@
 """What is written on a WebSocket ends like the REST route that it stands for."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from petit.contracts.ids import UserId
-from petit.contracts.rpc import Answer, Do, DoBatch, Done, DoneItem
+from petit.contracts.rpc import Answer, Do, DoBatch, Done, DoneItem, SentAsk, SentBefore
 from petit.gateway.app import Options
+from petit.gateway.ports import Found
 from services.gateway.tests.edge import NO_CHAT, Edge, opened
 
 
@@ -52,6 +54,29 @@ async def test_a_batch_is_answered_item_by_item_in_order(world: Edge) -> None:
     assert [one.text for one in world.chats.messages[chat]] == ["one", "two"]
     assert done[1].body is not None
     assert json.loads(done[1].body)["code"] == "chat.not_found"
+
+
+async def test_what_one_person_writes_is_stored_in_that_order(world: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API.md, section 3: an id whose time is long past has to be asked about, and nothing overtakes it meanwhile."""
+    chat = await world.create("ada", members=["bob"])
+    sent = world.chats.sent
+
+    async def slowly(ask: SentAsk) -> Found[SentBefore]:
+        await asyncio.sleep(0.02)
+        return await sent(ask)
+
+    monkeypatch.setattr(world.chats, "sent", slowly)
+    writes = [
+        ("ada", "send", {"chat": chat, "text": f"{n}", "id": world.uuid7(seconds=-3_600 if n % 2 else 0)})
+        for n in range(6)
+    ]
+
+    done = await do(world, *writes, ("bob", "send", {"chat": chat, "text": "bob's"}))
+
+    assert {one.status for one in done} == {201}
+    assert [one.text for one in world.chats.messages[chat] if one.by == "ada"] == [f"{n}" for n in range(6)]
+    offsets = [one.offset or 0 for one in done[:6]]
+    assert offsets == sorted(offsets)
 
 
 async def test_a_view_answers_where_it_is_stored(world: Edge) -> None:

@@ -96,14 +96,15 @@ async def of_hub(plan: Plan) -> tuple[float, float]:
         world.create(chat_id(room), *(name for at, name in plan.people if at == room))
     async with stage(world, ring=32_000_000) as on:
         tokens = FakeTokens()
-        doings = Doings(on.hub, gateway=FakeGateway(), tokens=tokens, spawn=asyncio.ensure_future)
+        limits = MemoryLimits({"reads": 5_000}, clock=on.hub._clock)  # noqa: SLF001 - the same
+        doings = Doings(on.hub, gateway=FakeGateway(), tokens=tokens, limits=limits, spawn=asyncio.ensure_future)
         front = Front(
             log=world,
             tokens=tokens,
             tickets=FakeTickets(),
             renewals=FakeRenewals(on),
             door=partial(open_stream, hub=on.hub, doings=doings),
-            limits=MemoryLimits({"reads": 5_000}, clock=on.hub._clock),  # noqa: SLF001 - the same
+            limits=limits,
             origins=frozenset(),
             clock=on.hub._clock,  # noqa: SLF001 - the same
         )

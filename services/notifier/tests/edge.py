@@ -199,14 +199,15 @@ async def edge(world: World) -> AsyncIterator[Edge]:
             task.add_done_callback(on.tasks.discard)
 
         spawn(on.hub.run())
-        doings = Doings(on.hub, gateway=gateway, tokens=tokens, spawn=spawn)
+        limits = MemoryLimits({"reads": READS_PER_S}, clock=StillClock())
+        doings = Doings(on.hub, gateway=gateway, tokens=tokens, limits=limits, spawn=spawn)
         front = Front(
             log=world,
             tokens=tokens,
             tickets=tickets,
             renewals=FakeRenewals(on),
             door=partial(open_stream, hub=on.hub, doings=doings),
-            limits=MemoryLimits({"reads": READS_PER_S}, clock=StillClock()),
+            limits=limits,
             origins=frozenset({ORIGIN}),
             clock=SystemClock(),
         )

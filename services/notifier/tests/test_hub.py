@@ -42,7 +42,7 @@ async def test_a_stream_that_starts_now_says_hello_and_then_what_comes(form: For
     assert said.data["offset"] == 3
     assert said.data["seq"] == 2
     if form.thin:
-        assert said.data["href"] == f"/v1/chats/{ROOM}/messages/{said.data['id']}"
+        assert said.data["href"] == f"/v1/chats/{ROOM}/messages/{said.data['id']}?min_offset={said.data['offset']}"
         assert "data" not in said.data
     else:
         assert said.data["data"]["text"] == "héllo\n"

@@ -11,7 +11,7 @@ from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset, UserId
 from petit.contracts.rpc import TicketFor
 from petit.kit.clock import SystemClock
-from services.notifier.tests.edge import ORIGIN, READS_PER_S, Edge, edge, frame_of
+from services.notifier.tests.edge import ORIGIN, READS_PER_S, Edge, Sse, edge, frame_of
 from services.notifier.tests.world import EPOCH, World, chat_id, eventually
 
 ROOM = chat_id(1)
@@ -151,9 +151,23 @@ async def test_a_ticket_opens_one_stream_once(live: Edge) -> None:
     ends = SystemClock().now_ms() / 1000 + 60
     live.tickets.held["word"] = TicketFor(user=UserId("ada"), session="s", expires_at=ends)
 
-    first = await live.ask("GET", "/v1/stream?ticket=word&cursor=x", {})
-    second = await live.ask("GET", "/v1/stream?ticket=word", {})
-    assert (first.json["code"], second.json["code"]) == ("cursor.expired", "ticket.invalid")
+    mistaken = await live.ask("GET", "/v1/stream?ticket=word&cursor=x", {})
+    no_handshake = await live.ask("GET", "/v1/ws?ticket=word", {})
+    assert (mistaken.json["code"], no_handshake.json["code"]) == ("cursor.expired", "request.invalid")
+    assert "word" in live.tickets.held  # a refusal for another reason does not use it up
+
+    stream = Sse(*await asyncio.open_connection("127.0.0.1", live.port))
+    await stream.ask("GET", "/v1/stream?ticket=word", {})
+    assert (await stream.frame()).data["user"] == "ada"
+    await stream.close()
+    again = await live.ask("GET", "/v1/stream?ticket=word", {})
+    assert (again.status, again.json["code"]) == (401, "ticket.invalid")
+
+
+async def test_everything_wrong_with_a_query_is_told(live: Edge) -> None:
+    answer = await live.ask("GET", "/v1/cursor?x=1&y=2&cursor=a&cursor=b", {"Authorization": "Bearer ada"})
+
+    assert [error["pointer"] for error in answer.json["errors"]] == ["?x", "?y", "?cursor"]
 
 
 async def test_the_stream_cookie_is_a_token(live: Edge) -> None:

@@ -5,13 +5,15 @@ REST route would be, and answered with what the route would have said.
 """
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
-from petit.contracts.ids import ChatId, is_uuid
+from petit.contracts.ids import ChatId, UserId, is_uuid
 from petit.contracts.problems import Code, Refused
 from petit.contracts.rpc import Do, DoBatch, Done, DoneItem
 from petit.gateway.domain.bodies import Frame, MarkerFrame, SendFrame
@@ -38,12 +40,34 @@ class Doing:
     limits: Limits
 
     async def do(self, batch: DoBatch) -> Done:
-        """Do everything in a batch, in the order in which it is there; one failure is one item's."""
-        return Done(items=tuple(await asyncio.gather(*(self._answer(item) for item in batch.items))))
+        """Do everything in a batch; one failure is one item's. What one person wrote is stored in that order."""
+        lines: defaultdict[UserId, list[int]] = defaultdict(list)
+        for place, item in enumerate(batch.items):
+            lines[item.user].append(place)
+        done: dict[int, DoneItem] = {}
+        await asyncio.gather(*(self._line(batch.items, places, into=done) for places in lines.values()))
+        return Done(items=tuple(done[place] for place in range(len(batch.items))))
 
-    async def _answer(self, item: Do) -> DoneItem:
+    async def _line(self, items: Sequence[Do], places: Sequence[int], *, into: dict[int, DoneItem]) -> None:
+        """Do what one person wrote: each begins when the one before is on its way to the log, or done."""
+        under_way: list[asyncio.Task[DoneItem]] = []
+        for place in places[:-1]:
+            going = asyncio.Event()
+            under_way.append(asyncio.create_task(self._begin(items[place], going)))
+            await going.wait()
+        into[places[-1]] = await self._answer(items[places[-1]])
+        for place, task in zip(places, under_way, strict=False):  # the last one is no task
+            into[place] = await task
+
+    async def _begin(self, item: Do, going: asyncio.Event) -> DoneItem:
         try:
-            return await self._one(item)
+            return await self._answer(item, on_append=going.set)
+        finally:
+            going.set()
+
+    async def _answer(self, item: Do, *, on_append: Callable[[], None] | None = None) -> DoneItem:
+        try:
+            return await self._one(item, on_append=on_append)
         except Refused as refused:
             refusal = of_write(refused)
         except Exception:
@@ -51,12 +75,12 @@ class Doing:
             refusal = Refused(Code.INTERNAL, f"{item.do} failed; the operator's log has why")
         return DoneItem(status=refusal.status, body=refusal.problem().model_dump_json(exclude_none=True))
 
-    async def _one(self, item: Do) -> DoneItem:
+    async def _one(self, item: Do, *, on_append: Callable[[], None] | None) -> DoneItem:
         self.limits.take("writes", item.user).spend()
         match item.do:
             case "send":
                 message = _frame(SendFrame, item)
-                outcome = await self.sending.send(_chat(message.chat), message, user=item.user)
+                outcome = await self.sending.send(_chat(message.chat), message, user=item.user, on_append=on_append)
                 sent = outcome.sent
                 body = sent.__pydantic_serializer__.to_json(sent).decode()
                 return DoneItem(status=_OK if outcome.repeated else _CREATED, body=body, offset=sent.offset)

@@ -113,7 +113,9 @@ class Notifier:
 
             backlogs = Backlogs(NatsChats(self._nc), router=self._router)
             hub = Hub(self._router, backlogs=backlogs, clock=self._clock, instance=instance, spawn=spawn)
-            doings = Doings(hub, gateway=NatsGateway(self._nc), tokens=self._tokens, spawn=spawn)
+            limits = MemoryLimits({"reads": self._options.reads_per_s}, clock=self._clock)
+            gateway = NatsGateway(self._nc)
+            doings = Doings(hub, gateway=gateway, tokens=self._tokens, limits=limits, spawn=spawn)
             self._router.begin()
             self._hub = hub
             self._front = Front(
@@ -122,7 +124,7 @@ class Notifier:
                 tickets=NatsTickets(self._nc),
                 renewals=NatsRenewals(self._nc, instance=instance, here=hub.renew),
                 door=partial(open_stream, hub=hub, doings=doings),
-                limits=MemoryLimits({"reads": self._options.reads_per_s}, clock=self._clock),
+                limits=limits,
                 origins=self._options.origins,
                 clock=self._clock,
             )

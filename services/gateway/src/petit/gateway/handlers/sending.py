@@ -49,8 +49,13 @@ class Sending:
     new_id: Callable[[], SignalId]
     fresh_ms: int = FRESH_MS
 
-    async def send(self, chat: ChatId, body: SendBody, *, user: UserId) -> SendOutcome:
+    async def send(
+        self, chat: ChatId, body: SendBody, *, user: UserId, on_append: Callable[[], None] | None = None
+    ) -> SendOutcome:
         """Store a message, once.
+
+        Args:
+            on_append: Called when it goes to the log: what goes there later is stored behind it.
 
         Raises:
             Refused: `chat.not_found`, `file.not_found`, `request.invalid` without text, `clock.ahead`, or
@@ -66,17 +71,18 @@ class Sending:
         key = key_of(body.id, body.nonce, user=user)
         now_ms = self.clock.now_ms()
         if key is None:
-            return await self._store(_msg(chat, body, user=user, signal_id=self.new_id(), now_ms=now_ms))
+            msg = _msg(chat, body, user=user, signal_id=self.new_id(), now_ms=now_ms)
+            return await self._store(msg, on_append=on_append)
         decision = judge(key, now_ms=now_ms, fresh_ms=self.fresh_ms)
         msg = _msg(chat, body, user=user, signal_id=key, now_ms=now_ms)
         match decision:
             case Fresh():
-                return await self._store(msg)
+                return await self._store(msg, on_append=on_append)
             case Old():
                 if self.feed.lag_s > MAX_LAG_S:
                     raise Unavailable(f"whether {key} was sent before is not known: the feed lags")
                 before = await self._before(msg, min_offset=Offset(self.feed.position))
-                return await self._store(msg) if before is None else before
+                return await self._store(msg, on_append=on_append) if before is None else before
             case Ahead(by_ms):
                 raise Refused(
                     Code.CLOCK_AHEAD,
@@ -86,7 +92,9 @@ class Sending:
             case _:
                 assert_never(decision)
 
-    async def _store(self, msg: Msg) -> SendOutcome:
+    async def _store(self, msg: Msg, *, on_append: Callable[[], None] | None) -> SendOutcome:
+        if on_append is not None:
+            on_append()
         stored = await self.log.append(chat_signal(msg.chat, "msg"), encode(msg), msg_id=f"{msg.by}:{msg.id}")
         offset = Offset(stored.offset)
         if not stored.duplicate:

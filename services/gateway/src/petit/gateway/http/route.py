@@ -6,7 +6,6 @@ query parameters that it does not know.
 
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -16,7 +15,7 @@ from pydantic_core import from_json
 
 from petit.contracts.problems import FieldError, Refused
 from petit.gateway.domain.refusals import alike, invalid, of_write, pointer, wrong
-from petit.gateway.http.exchange import Door, exchange_of, read_body
+from petit.gateway.http.exchange import Door, check_query, exchange_of, read_body
 from petit.gateway.ports import Kind
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -59,7 +58,7 @@ def edge_route(door: Door | None) -> type[APIRoute]:
                 exchange = exchange_of(request.scope)
                 if door is not None:
                     request.state.principal = await door.admit(exchange, kind)
-                _check_query(request.scope["query_string"], known)
+                check_query(request.scope["query_string"], known)
                 raw = await read_body(exchange, request.receive) if takes_body else b""
                 try:
                     return await handle(ReadRequest(request, raw))
@@ -96,22 +95,3 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
         yield parameter.alias
     for dependency in dependant.dependencies:
         yield from _query_names(dependency)
-
-
-def _check_query(raw: bytes, known: frozenset[str]) -> None:
-    if not raw:
-        return
-    try:
-        given = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
-    except (UnicodeDecodeError, ValueError):
-        raise wrong("?", "the query is not UTF-8 in percent-encoding") from None
-    seen: set[str] = set()
-    errors: list[FieldError] = []
-    for name, _ in given:
-        if name not in known:
-            errors.append(FieldError(pointer=f"?{name}", detail="no such parameter"))
-        elif name in seen:
-            errors.append(FieldError(pointer=f"?{name}", detail="given twice"))
-        seen.add(name)
-    if errors:
-        raise invalid(errors)

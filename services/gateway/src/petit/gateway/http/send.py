@@ -12,14 +12,16 @@ from starlette.types import Receive
 
 from petit.contracts.ids import ChatId, is_uuid
 from petit.gateway.domain.bodies import SendBody
-from petit.gateway.domain.refusals import invalid_body, no_such_chat, wrong
+from petit.gateway.domain.refusals import invalid_body, no_such_chat
 from petit.gateway.handlers.sending import Sending
-from petit.gateway.http.exchange import Door, Exchange, Reply, read_body
+from petit.gateway.http.exchange import Door, Exchange, Reply, check_query, read_body
 
 _PREFIX: Final = "/v1/chats/"
 _SUFFIX: Final = "/messages"
 _CREATED: Final = 201
 _OK: Final = 200
+_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
+_HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
 def chat_in(path: str) -> str | None:
@@ -46,9 +48,7 @@ class SendRoute:
             ClientDisconnect: nobody waits for the answer any more.
         """
         principal = await self.door.admit(exchange, "writes")
-        if query:
-            name = query.partition(b"=")[0].decode("ascii", "replace")
-            raise wrong(f"?{name}", "no such parameter")
+        check_query(query, _NO_PARAMETERS)
         if not is_uuid(chat):
             raise no_such_chat(chat)
         raw = await read_body(exchange, receive)
@@ -58,6 +58,6 @@ class SendRoute:
             raise invalid_body(error) from None
         outcome = await self.sending.send(ChatId(chat), body, user=principal.user)
         sent = outcome.sent
-        headers = [(b"content-type", b"application/json"), (b"petit-offset", b"%d" % sent.offset)]
+        headers = [*_HEADERS, (b"petit-offset", b"%d" % sent.offset)]
         content = sent.__pydantic_serializer__.to_json(sent)
         return Reply(_OK if outcome.repeated else _CREATED, headers, content)

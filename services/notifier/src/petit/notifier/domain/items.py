@@ -119,7 +119,7 @@ class Item:
         if own:
             data["nonce"] = self.nonce
         if form.thin:
-            data["href"] = _href(stored)
+            data["href"] = _href(stored, offset=self.offset)
         else:
             data["data"] = stored.get("data", {})
             if self._placed.successor is not None:
@@ -150,11 +150,12 @@ class Note:
         return frame(form, event=Event.EPHEMERAL, id=cursor_id(self.epoch, self.offset), data=self._data)
 
 
-def _href(stored: dict[str, Any]) -> str:
-    """Return where a thin stream's client reads what it was not sent."""
+def _href(stored: dict[str, Any], *, offset: Offset) -> str:
+    """Return where a thin stream's client reads what it was not sent, once the fold has it."""
     chat, kind = stored.get("chat"), stored.get("type")
     if chat is None:
         return "/v1/me"
     data = stored.get("data")
     message = stored.get("id") if kind == "msg" else data.get("message") if isinstance(data, dict) else None
-    return f"/v1/chats/{chat}" if message is None else f"/v1/chats/{chat}/messages/{message}"
+    where = f"/v1/chats/{chat}" if message is None else f"/v1/chats/{chat}/messages/{message}"
+    return f"{where}?min_offset={offset}"

@@ -16,7 +16,7 @@ from petit.contracts.rpc import Do
 from petit.notifier.domain.asks import FORWARDED, Ask
 from petit.notifier.domain.people import Seat
 from petit.notifier.handlers.hub import Hub
-from petit.notifier.ports import Gateway, Tokens
+from petit.notifier.ports import Gateway, Limits, Tokens
 
 BATCH: Final = 512
 """Things in one request to a gateway."""
@@ -56,11 +56,18 @@ class Doings:
     """
 
     def __init__(
-        self, hub: Hub, *, gateway: Gateway, tokens: Tokens, spawn: Callable[[Coroutine[Any, Any, None]], object]
+        self,
+        hub: Hub,
+        *,
+        gateway: Gateway,
+        tokens: Tokens,
+        limits: Limits,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._hub = hub
         self._gateway = gateway
         self._tokens = tokens
+        self._limits = limits
         self._spawn = spawn
         self._lines: dict[Talker, _Line] = {}
         self._due: dict[Talker, _Line] = {}
@@ -149,10 +156,13 @@ class Doings:
 
     async def _authenticate(self, talker: Talker, line: _Line, ask: Ask) -> None:
         try:
+            self._limits.take("reads", talker.user).spend()
             body = ask.body()
-            token = body.get("token")
-            if not isinstance(token, str) or len(body) != 1:
-                raise _invalid("/token", "`auth` takes a token, and nothing else")
+            token = body.pop("token", None)
+            if not isinstance(token, str):
+                raise _invalid("/token", "the token must be text")
+            for name in body:
+                raise _invalid(f"/{name}", "no such field")
             principal = await self._tokens.verify(token.encode())
             if principal.user != talker.user:
                 raise Refused(Code.TOKEN_INVALID, "the token is of somebody else")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.types import Send
 
@@ -11,6 +12,7 @@ from petit.kit.auth import challenge
 from petit.kit.limits import Budget
 
 Headers = list[tuple[bytes, bytes]]
+_NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +42,9 @@ class Reply:
 
 def ok(body: dict[str, object]) -> Reply:
     """Return 200 with a JSON body."""
-    return Reply(status=200, body=json.dumps(body).encode(), headers=[(b"content-type", b"application/json")])
+    return Reply(
+        status=200, body=json.dumps(body).encode(), headers=[(b"content-type", b"application/json"), _NO_STORE]
+    )
 
 
 def refusal(refused: Refused, *, allow: bytes | None = None) -> Reply:
@@ -49,7 +53,7 @@ def refusal(refused: Refused, *, allow: bytes | None = None) -> Reply:
     Args:
         allow: The methods that a route knows, for `method.refused`.
     """
-    headers: Headers = [(b"content-type", b"application/problem+json")]
+    headers: Headers = [(b"content-type", b"application/problem+json"), _NO_STORE]
     if status_of(refused.code) == status_of(Code.TOKEN_MISSING):
         headers.append((b"www-authenticate", challenge(refused.code).encode()))
     if refused.retry_after is not None:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from petit.contracts.ids import Epoch, Offset, UserId
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Code, FieldError, Refused
 from petit.kit.auth import bearer
 from petit.kit.clock import Clock
 from petit.kit.serving import TAKEOVER
@@ -124,21 +124,29 @@ class Front:
         else:
             form = Format.SSE_FULL if payload == "full" else Format.SSE_THIN
             seen = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("cursor")
-        user, session, expires_at = await self._caller(headers, ticket=query.get("ticket"))
-        self._spend(exchange, user)
+        ticket = query.get("ticket") if b"authorization" not in headers else None
+        cursor = None
+        if ticket is not None:  # looking at it uses it up, so everything else comes first
+            cursor = await self._known(seen)
+            _head(form, scope, also=[])
+        user, session, expires_at = await self._caller(headers, ticket=ticket)
+        if ticket is None:  # who has one was counted when it was made
+            self._spend(exchange, user)
         if expires_at * 1000 <= self.clock.now_ms():  # requests have some leeway, but a stream would end as it begins
             raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
-        cursor = None if seen is None else await self._known(seen)
-        also = exchange.carried()
-        head = websocket_head(scope, also=also) if form.websocket else sse_head(also)
+        if ticket is None:
+            cursor = await self._known(seen)
+        head = _head(form, scope, also=exchange.carried())
         return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)
 
-    async def _known(self, text: str) -> Offset:
-        """Return the offset of a cursor, which may be somewhat ahead of this process, but not of the log.
+    async def _known(self, text: str | None) -> Offset | None:
+        """Return the offset of a cursor, which may be somewhat ahead of this process, but not of the log; None of none.
 
         Raises:
             Refused: `cursor.expired`: it is not ours, of another epoch, or beyond the end of the log.
         """
+        if text is None:
+            return None
         offset = cursor_of(text, epoch=Epoch(self.log.epoch))
         if offset > self.log.position:
             there = await self.log.wait_for(offset, within=_AHEAD_S)
@@ -164,8 +172,9 @@ class Front:
         query_of(scope, known=frozenset())
         body = await body_of(receive)
         token = body.pop("token", None)
-        for name in body:
-            raise invalid(f"/{name}", f"there is no field {name!r} here")
+        if body:
+            errors = tuple(FieldError(pointer=f"/{name}", detail="no such field") for name in body)
+            raise Refused(Code.REQUEST_INVALID, f"{errors[0].pointer}: {errors[0].detail}", errors=errors)
         if token is not None and not isinstance(token, str):
             raise invalid("/token", "the token must be text")
         new = (
@@ -203,3 +212,12 @@ class Front:
             (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"origin"),
         ]
+
+
+def _head(form: Format, scope: Scope, *, also: Headers) -> bytes:
+    """Return the head of a stream's response.
+
+    Raises:
+        Refused: `request.invalid`: the handshake is none.
+    """
+    return websocket_head(scope, also=also) if form.websocket else sse_head(also)

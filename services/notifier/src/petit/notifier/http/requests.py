@@ -36,12 +36,15 @@ def query_of(scope: Scope, *, known: frozenset[str]) -> dict[str, str]:
     except ValueError:
         raise invalid("?", "the query is not UTF-8") from None
     query: dict[str, str] = {}
+    errors: list[FieldError] = []
     for name, value in pairs:
         if name not in known:
-            raise invalid(f"?{name}", f"there is no parameter {name!r} here")
-        if name in query:
-            raise invalid(f"?{name}", f"{name!r} is there twice")
+            errors.append(FieldError(pointer=f"?{name}", detail="no such parameter"))
+        elif name in query:
+            errors.append(FieldError(pointer=f"?{name}", detail="given twice"))
         query[name] = value
+    if errors:
+        raise Refused(Code.REQUEST_INVALID, f"{errors[0].pointer}: {errors[0].detail}", errors=tuple(errors))
     return query
 
 

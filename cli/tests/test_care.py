@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_a_read_model_that_was_thrown_away_is_folded_anew_to_the_same_digest(res
 
     assert len(before.strip()) == 64
     assert petit("doctor", "--digest", data=data).stdout == before
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "link"])
+def test_a_backup_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    file, data = tmp_path / "backup.tgz", tmp_path / "data"
+    with tarfile.open(file, "w:gz") as archive:
+        entry = tarfile.TarInfo(name)
+        if name == "link":
+            entry.type, entry.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(entry)
+
+    refused = petit("restore", str(file), data=data)
+
+    assert refused.returncode == 1
+    assert f"{name!r} is no file of a backup" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["backup.tgz"]
 
 
 def test_a_backup_does_not_overwrite(rested: Path, tmp_path: Path) -> None:

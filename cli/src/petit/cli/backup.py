@@ -127,10 +127,27 @@ def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
+def _extract(archive: tarfile.TarFile, into: Path) -> None:
+    """Write the archive's files below a folder; `extractall(filter=…)` is not in Python 3.11.2, which Debian 12 has.
+
+    Raises:
+        ValueError: it holds something that no backup does: a link, a device, a way out of the folder.
+    """
+    home = into.resolve()
+    for entry in archive:
+        target = (home / entry.name).resolve()
+        source = archive.extractfile(entry) if entry.isreg() and target.is_relative_to(home) else None
+        if source is None:
+            raise ValueError(f"{entry.name!r} is no file of a backup")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as kept:
+            shutil.copyfileobj(source, kept, _CHUNK)
+
+
 def _unpack(file: Path, into: Path) -> None:
     try:
         with tarfile.open(file, mode="r:gz") as archive:
-            archive.extractall(into, filter="data")
+            _extract(archive, into)
         listing: dict[str, Any] = json.loads((into / _LIST).read_bytes())
         files: dict[str, str] = listing["files"]
     except FileNotFoundError:

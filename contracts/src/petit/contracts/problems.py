@@ -4,10 +4,15 @@ Inside, a refusal is an exception, `Refused`, raised where the rule is known and
 edge. An outage (`Unavailable`) is temporary and becomes 503 `unavailable` there.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+_MAX_ERRORS: Final = 50
+"""Errors told of one request; it may be wrong in more places."""
 
 
 class Code(StrEnum):
@@ -154,3 +159,14 @@ class Unavailable(Refused):
 def status_of(code: Code) -> int:
     """Return the HTTP status that goes with a code."""
     return _FACTS[code][0]
+
+
+def invalid(errors: Iterable[FieldError]) -> Refused:
+    """Return the refusal of a request with something wrong in it; `errors` must not be empty."""
+    some = tuple(islice(errors, _MAX_ERRORS))
+    return Refused(Code.REQUEST_INVALID, f"{some[0].pointer or 'the body'}: {some[0].detail}", errors=some)
+
+
+def wrong(pointer: str, detail: str) -> Refused:
+    """Return the refusal of a request with one thing wrong in it."""
+    return invalid([FieldError(pointer=pointer, detail=detail)])

@@ -14,10 +14,10 @@ import structlog
 from pydantic import ValidationError
 
 from petit.contracts.ids import ChatId, UserId, is_uuid
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Code, Refused, wrong
 from petit.contracts.rpc import Do, DoBatch, Done, DoneItem
 from petit.gateway.domain.bodies import Frame, MarkerFrame, SendFrame
-from petit.gateway.domain.refusals import invalid_body, no_such_chat, of_write, wrong
+from petit.gateway.domain.refusals import invalid_body, no_such_chat, of_write
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.sending import Sending
 from petit.gateway.ports import Limits

@@ -1,25 +1,10 @@
 """What is wrong with a request, as a refusal with a pointer to each place."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from petit.contracts.problems import Code, FieldError, Refused, Unavailable
-
-_MAX_ERRORS: Final = 50
-"""Errors told of one request; a body may be wrong in more places."""
-
-
-def invalid(errors: Iterable[FieldError]) -> Refused:
-    """Return the refusal of a request with something wrong in it; `errors` must not be empty."""
-    some = tuple(errors)[:_MAX_ERRORS]
-    return Refused(Code.REQUEST_INVALID, f"{some[0].pointer or 'the body'}: {some[0].detail}", errors=some)
-
-
-def wrong(pointer: str, detail: str) -> Refused:
-    """Return the refusal of a request with one thing wrong in it."""
-    return invalid([FieldError(pointer=pointer, detail=detail)])
+from petit.contracts.problems import Code, FieldError, Refused, Unavailable, invalid
 
 
 def invalid_body(error: ValidationError) -> Refused:

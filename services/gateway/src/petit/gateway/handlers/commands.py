@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 
 from petit.contracts.cursor import Cursor
 from petit.contracts.ids import ChatId, Epoch, Offset, SignalId, Timestamp, UserId, timestamp
-from petit.contracts.problems import Code, Refused, Unavailable
+from petit.contracts.problems import Code, Refused, Unavailable, wrong
 from petit.contracts.resources import Chat, JoinAnswer, Member
 from petit.contracts.rpc import ChatAsk, HistoryAsk, Propose, Proposed
 from petit.contracts.rules import PROBLEM, VoidReason
@@ -27,7 +27,7 @@ from petit.contracts.signals import (
     RoleData,
 )
 from petit.gateway.domain.bodies import UpdateBody
-from petit.gateway.domain.refusals import no_such_chat, wrong
+from petit.gateway.domain.refusals import no_such_chat
 from petit.gateway.handlers.people import People
 from petit.gateway.ports import Chats, Clock, Feed, Found, Mirror
 

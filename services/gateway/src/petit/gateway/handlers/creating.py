@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.contracts.ids import ChatId, SignalId, UserId, dm_chat_id, timestamp
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Code, Refused, wrong
 from petit.contracts.rpc import ChatAsk, Proposed
 from petit.contracts.rules import VoidReason
 from petit.contracts.signals import ChatCreated, ChatCreatedData
 from petit.gateway.domain.bodies import CreateBody
 from petit.gateway.domain.idtime import FRESH_MS, Ahead, judge
-from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.commands import Proposals, Written, void_problem
 from petit.gateway.handlers.people import People
 from petit.gateway.ports import Chats

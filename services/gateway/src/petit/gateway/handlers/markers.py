@@ -13,11 +13,10 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 
 from petit.contracts.ids import ChatId, Offset, Seq, SignalId, UserId, timestamp
-from petit.contracts.problems import Refused, Unavailable
+from petit.contracts.problems import Refused, Unavailable, wrong
 from petit.contracts.rpc import ChatAsk, Delivered
 from petit.contracts.signals import View, ViewData, decode, encode
 from petit.contracts.subjects import chat_signal, parse
-from petit.gateway.domain.refusals import wrong
 from petit.gateway.domain.views import Coalescer, Marks
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.ports import Chats, Clock, Entry, Log

@@ -6,10 +6,10 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from petit.contracts.ids import BEFORE_LOG, ChatId, Offset, SignalId, UserId
+from petit.contracts.problems import wrong
 from petit.contracts.resources import Chat, Member, Page, Person, SeenBy
 from petit.contracts.rpc import MembersAsk, MessageAsk, MineAsk, RoomsAsk
 from petit.gateway.domain import paging
-from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.people import People
 from petit.gateway.ports import Chats, Found
 

@@ -12,14 +12,13 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from petit.contracts.ids import ChatId, Offset, SignalId, Timestamp, UserId, timestamp
-from petit.contracts.problems import Code, Refused, Unavailable
+from petit.contracts.problems import Code, Refused, Unavailable, wrong
 from petit.contracts.resources import Sent
 from petit.contracts.rpc import SentAsk, SentBefore
 from petit.contracts.signals import Msg, MsgData, decode, digest, encode
 from petit.contracts.subjects import chat_signal
 from petit.gateway.domain.bodies import SendBody
 from petit.gateway.domain.idtime import FRESH_MS, Ahead, Fresh, Old, judge, key_of
-from petit.gateway.domain.refusals import wrong
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.ports import Chats, Clock, Feed, Log
 

@@ -5,13 +5,11 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from petit.contracts.problems import Code, FieldError, Refused
-from petit.gateway.domain.refusals import invalid, wrong
+from petit.contracts.problems import Code, Refused
 from petit.gateway.http.problems import Headers
 from petit.gateway.ports import Kind, Limits, Tokens
 from petit.kit.auth import Principal, bearer
@@ -115,27 +113,3 @@ def exchange_of(scope: Scope) -> Exchange:
     """Return what is known of the request of an ASGI scope."""
     exchange: Exchange = scope[KEY]
     return exchange
-
-
-def check_query(raw: bytes, known: frozenset[str]) -> None:
-    """Refuse a query that says what the route does not know.
-
-    Raises:
-        Refused: `request.invalid`, with a pointer to each parameter that is unknown or there twice.
-    """
-    if not raw:
-        return
-    try:
-        given = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
-    except (UnicodeDecodeError, ValueError):
-        raise wrong("?", "the query is not UTF-8 in percent-encoding") from None
-    seen: set[str] = set()
-    errors: list[FieldError] = []
-    for name, _ in given:
-        if name not in known:
-            errors.append(FieldError(pointer=f"?{name}", detail="no such parameter"))
-        elif name in seen:
-            errors.append(FieldError(pointer=f"?{name}", detail="given twice"))
-        seen.add(name)
-    if errors:
-        raise invalid(errors)

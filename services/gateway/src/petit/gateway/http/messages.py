@@ -6,11 +6,10 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from petit.contracts.ids import BEFORE_LOG, Seq
-from petit.contracts.problems import Code, FieldError
+from petit.contracts.problems import Code, FieldError, invalid
 from petit.contracts.resources import History, Message, Page, SeenBy
 from petit.contracts.rpc import HistoryAsk, MessageAsk
 from petit.gateway.domain.bodies import MAX_INTEGER
-from petit.gateway.domain.refusals import invalid
 from petit.gateway.handlers.reads import Reads
 from petit.gateway.http.answers import answer
 from petit.gateway.http.operations import IN_CHAT, READ, may_answer

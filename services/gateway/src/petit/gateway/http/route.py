@@ -13,10 +13,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
-from petit.contracts.problems import FieldError, Refused
-from petit.gateway.domain.refusals import alike, invalid, of_write, pointer, wrong
-from petit.gateway.http.exchange import Door, check_query, exchange_of, read_body
+from petit.contracts.problems import FieldError, Refused, invalid, wrong
+from petit.gateway.domain.refusals import alike, of_write, pointer
+from petit.gateway.http.exchange import Door, exchange_of, read_body
 from petit.gateway.ports import Kind
+from petit.kit.queries import read_query
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _JSON: Final = (b"content-type", b"application/json")
@@ -58,7 +59,7 @@ def edge_route(door: Door | None) -> type[APIRoute]:
                 exchange = exchange_of(request.scope)
                 if door is not None:
                     request.state.principal = await door.admit(exchange, kind)
-                check_query(request.scope["query_string"], known)
+                read_query(request.scope["query_string"], known=known)
                 raw = await read_body(exchange, request.receive) if takes_body else b""
                 try:
                     return await handle(ReadRequest(request, raw))

@@ -14,13 +14,13 @@ from petit.contracts.ids import ChatId, is_uuid
 from petit.gateway.domain.bodies import SendBody
 from petit.gateway.domain.refusals import invalid_body, no_such_chat
 from petit.gateway.handlers.sending import Sending
-from petit.gateway.http.exchange import Door, Exchange, Reply, check_query, read_body
+from petit.gateway.http.exchange import Door, Exchange, Reply, read_body
+from petit.kit.queries import read_query
 
 _PREFIX: Final = "/v1/chats/"
 _SUFFIX: Final = "/messages"
 _CREATED: Final = 201
 _OK: Final = 200
-_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
@@ -48,7 +48,8 @@ class SendRoute:
             ClientDisconnect: nobody waits for the answer any more.
         """
         principal = await self.door.admit(exchange, "writes")
-        check_query(query, _NO_PARAMETERS)
+        if query:
+            read_query(query, known=())
         if not is_uuid(chat):
             raise no_such_chat(chat)
         raw = await read_body(exchange, receive)

@@ -1,9 +1,12 @@
 """What a client writes on its WebSocket: `{"do": …, "ref": …, …}` (API.md, section 3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from petit.contracts.problems import FieldError, invalid, wrong
 
 FORWARDED: Final = frozenset({"send", "view", "delivered"})
 """What a gateway does, the same as by REST."""
@@ -53,3 +56,18 @@ def read_ask(text: bytes) -> Ask:
             f"a frame is a JSON object with a text `do`, and a `ref` of up to {MAX_REF} characters"
         ) from None
     return Ask(do=head.do, ref=head.ref, text=decoded)
+
+
+def token_in(body: Mapping[str, object]) -> str | None:
+    """Return the token that a renewal brings along; None if it brings none.
+
+    Raises:
+        Refused: `request.invalid`: the token is no text, or there is something else.
+    """
+    others = [FieldError(pointer=f"/{name}", detail="no such field") for name in body if name != "token"]
+    if others:
+        raise invalid(others)
+    token = body.get("token")
+    if token is not None and not isinstance(token, str):
+        raise wrong("/token", "the token must be text")
+    return token

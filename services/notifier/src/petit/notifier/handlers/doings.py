@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from petit.contracts.problems import Code, FieldError, Refused
+from petit.contracts.problems import Code, Refused, wrong
 from petit.contracts.rpc import Do
-from petit.notifier.domain.asks import FORWARDED, Ask
+from petit.notifier.domain.asks import FORWARDED, Ask, token_in
 from petit.notifier.domain.people import Seat
 from petit.notifier.handlers.hub import Hub
 from petit.notifier.ports import Gateway, Limits, Tokens
@@ -104,7 +104,7 @@ class Doings:
                 self._spawn(self._authenticate(talker, line, ask))
             else:
                 known = ", ".join(sorted({*FORWARDED, "auth"}))
-                self._refuse(talker, ask, _invalid("/do", f"{ask.do[:32]!r} is none of {known}"))
+                self._refuse(talker, ask, wrong("/do", f"{ask.do[:32]!r} is none of {known}"))
         if line.paused and len(line.asks) <= MOST // 2:
             line.paused = False
             talker.listen(on=True)
@@ -157,12 +157,9 @@ class Doings:
     async def _authenticate(self, talker: Talker, line: _Line, ask: Ask) -> None:
         try:
             self._limits.take("reads", talker.user).spend()
-            body = ask.body()
-            token = body.pop("token", None)
-            if not isinstance(token, str):
-                raise _invalid("/token", "the token must be text")
-            for name in body:
-                raise _invalid(f"/{name}", "no such field")
+            token = token_in(ask.body())
+            if token is None:
+                raise wrong("/token", "the token must be text")
             principal = await self._tokens.verify(token.encode())
             if principal.user != talker.user:
                 raise Refused(Code.TOKEN_INVALID, "the token is of somebody else")
@@ -179,7 +176,3 @@ class Doings:
     def _reply(self, talker: Talker, ask: Ask, *, status: int, body: str | None) -> None:
         if talker in self._lines:
             self._hub.reply(talker, ref=ask.ref, status=status, body=body)
-
-
-def _invalid(pointer: str, detail: str) -> Refused:
-    return Refused(Code.REQUEST_INVALID, detail, errors=(FieldError(pointer=pointer, detail=detail),))

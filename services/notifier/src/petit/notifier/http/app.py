@@ -12,10 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from petit.contracts.ids import Epoch, Offset, UserId
-from petit.contracts.problems import Code, FieldError, Refused
+from petit.contracts.problems import Code, Refused, wrong
 from petit.kit.auth import bearer
 from petit.kit.clock import Clock
+from petit.kit.queries import read_query
 from petit.kit.serving import TAKEOVER
+from petit.notifier.domain.asks import token_in
 from petit.notifier.domain.frames import Format
 from petit.notifier.http.answers import Exchange, Headers, Reply, ok, refusal, send_reply
 from petit.notifier.http.handshake import sse_head, websocket_head
@@ -25,9 +27,7 @@ from petit.notifier.http.requests import (
     cursor_expired,
     cursor_of,
     headers_of,
-    invalid,
     may_open,
-    query_of,
 )
 from petit.notifier.ports import Door, Limits, Log, Opening, Renewals, Tickets, Tokens
 
@@ -114,10 +114,10 @@ class Front:
         headers = exchange.headers
         if not may_open(headers, origins=self.origins):
             raise Refused(Code.ORIGIN_REFUSED, "pages of this origin may not open streams")
-        query = query_of(scope, known=_OPENED_BY)
+        query = read_query(scope["query_string"], known=_OPENED_BY)
         payload = query.get("payload", "full")
         if payload not in _PAYLOADS:
-            raise invalid("?payload", f"payload is one of {', '.join(_PAYLOADS)}")
+            raise wrong("?payload", f"payload is one of {', '.join(_PAYLOADS)}")
         if scope["path"] == WEBSOCKET:
             form = Format.WS_FULL if payload == "full" else Format.WS_THIN
             seen = query.get("cursor")
@@ -169,14 +169,8 @@ class Front:
         return principal.user, principal.session, principal.expires_at
 
     async def _renew(self, connection: str, scope: Scope, receive: Receive, *, exchange: Exchange) -> Reply:
-        query_of(scope, known=frozenset())
-        body = await body_of(receive)
-        token = body.pop("token", None)
-        if body:
-            errors = tuple(FieldError(pointer=f"/{name}", detail="no such field") for name in body)
-            raise Refused(Code.REQUEST_INVALID, f"{errors[0].pointer}: {errors[0].detail}", errors=errors)
-        if token is not None and not isinstance(token, str):
-            raise invalid("/token", "the token must be text")
+        read_query(scope["query_string"], known=())
+        token = token_in(await body_of(receive))
         new = (
             token.encode("latin-1", "replace") if token is not None else bearer(exchange.headers.get(b"authorization"))
         )
@@ -186,11 +180,11 @@ class Front:
         return ok({"expires_in": left})
 
     async def _cursor(self, scope: Scope, exchange: Exchange) -> Reply:
-        query = query_of(scope, known=frozenset({"cursor"}))
+        query = read_query(scope["query_string"], known={"cursor"})
         principal = await self.tokens.verify(bearer(exchange.headers.get(b"authorization")))
         self._spend(exchange, principal.user)
         if "cursor" not in query:
-            raise invalid("?cursor", "which cursor?")
+            raise wrong("?cursor", "which cursor?")
         await self._known(query["cursor"])
         return ok({"cursor": query["cursor"]})
 

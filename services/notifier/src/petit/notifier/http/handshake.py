@@ -10,8 +10,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from petit.contracts.problems import wrong
 from petit.notifier.http.answers import Headers
-from petit.notifier.http.requests import invalid
 
 SUBPROTOCOL: Final = Subprotocol("petit.v1")
 _SWITCHING: Final = 101
@@ -47,7 +47,7 @@ def websocket_head(scope: Scope, *, also: Headers) -> bytes:
     protocol = ServerProtocol(subprotocols=[SUBPROTOCOL], select_subprotocol=_select)
     response = protocol.accept(Request(scope["path"], headers))
     if response.status_code != _SWITCHING:
-        raise invalid("", f"this is no WebSocket handshake: {protocol.handshake_exc}")
+        raise wrong("", f"this is no WebSocket handshake: {protocol.handshake_exc}")
     return response.serialize()[:-2] + _lines(also) + b"\r\n"
 
 

@@ -4,14 +4,13 @@ import json
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from petit.contracts.cursor import BadCursor, Cursor
 from petit.contracts.ids import Epoch, Offset
-from petit.contracts.problems import Code, FieldError, Refused
+from petit.contracts.problems import Code, Refused, wrong
 
 MAX_BODY: Final = 65_536
 """Bytes of a body; more are 413."""
@@ -23,29 +22,6 @@ START: Final = {"chats": "/v1/chats", "stream": "/v1/stream"}
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by lower-case name; of a repeated one the last."""
     return dict(scope["headers"])
-
-
-def query_of(scope: Scope, *, known: frozenset[str]) -> dict[str, str]:
-    """Return the query parameters.
-
-    Raises:
-        Refused: `request.invalid`: one is unknown, there twice, or not UTF-8.
-    """
-    try:
-        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise invalid("?", "the query is not UTF-8") from None
-    query: dict[str, str] = {}
-    errors: list[FieldError] = []
-    for name, value in pairs:
-        if name not in known:
-            errors.append(FieldError(pointer=f"?{name}", detail="no such parameter"))
-        elif name in query:
-            errors.append(FieldError(pointer=f"?{name}", detail="given twice"))
-        query[name] = value
-    if errors:
-        raise Refused(Code.REQUEST_INVALID, f"{errors[0].pointer}: {errors[0].detail}", errors=tuple(errors))
-    return query
 
 
 async def body_of(receive: Receive) -> dict[str, object]:
@@ -70,9 +46,9 @@ async def body_of(receive: Receive) -> dict[str, object]:
     try:
         said = json.loads(body.decode())
     except (ValueError, RecursionError):
-        raise invalid("", "the body is not JSON in UTF-8") from None
+        raise wrong("", "the body is not JSON in UTF-8") from None
     if not isinstance(said, dict):
-        raise invalid("", "the body is not a JSON object")
+        raise wrong("", "the body is not a JSON object")
     return said
 
 
@@ -114,8 +90,3 @@ def may_open(headers: Mapping[bytes, bytes], *, origins: frozenset[str]) -> bool
     """
     origin = headers.get(b"origin")
     return origin is None or origin.decode("latin-1") in origins
-
-
-def invalid(pointer: str, detail: str) -> Refused:
-    """Return the refusal of one part of a request."""
-    return Refused(Code.REQUEST_INVALID, detail, errors=(FieldError(pointer=pointer, detail=detail),))

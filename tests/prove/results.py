@@ -1,7 +1,7 @@
 """Writes what `just prove` has shown into docs/proofs.md: one section a proof, those that were not run stay.
 
-A section says what is claimed (the test's docstring), how many cases hold, how long they
-took, what was measured on the way, and the day and commit of the run.
+A section says what is claimed (the test's docstring), how many cases hold, how long they took, what was measured
+on the way, and the day and commit of the run.
 """
 
 import datetime as dt

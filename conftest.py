@@ -15,6 +15,25 @@ pytest_plugins = ["tests.prove.figures", "tests.prove.results"]
 _left_to_ci: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose what the end-to-end tests run on."""
+    parser.addoption(
+        "--stack",
+        choices=("embedded", "real"),
+        default="embedded",
+        help="What tests/e2e runs on: `petit up`, or every service and server three times over in containers.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, in the open, what is about the other stack."""
+    other = {"embedded": "containers", "real": "embedded"}[config.getoption("--stack")]
+    about_other = [item for item in items if item.get_closest_marker(other)]
+    if about_other:
+        config.hook.pytest_deselected(items=about_other)
+        items[:] = [item for item in items if item not in set(about_other)]
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Remember the tests that need a browser and were left out."""
     _left_to_ci.extend(item.nodeid for item in items if item.get_closest_marker("browser"))

@@ -108,10 +108,10 @@ class People:
         """Make a request to the realm's admin API (Keycloak's paths), as its service account."""
         await self._log_in_as_admin()
         headers = {"Authorization": f"Bearer {self._admin_token}"}
-        return await self._http.request(method, f"/admin/realms/petit{path}", headers=headers, **request)
+        return await self._http.request(method, f"{self._stack.realm_admin}{path}", headers=headers, **request)
 
     async def _enter(self, username: str) -> Person:
-        tokens = OidcTokens(self._stack.issuer, username=username, password=username)
+        tokens = OidcTokens(self._stack.issuer, username=username, password=username, client_id=self._stack.client)
         client = Client(self._stack.url, tokens=tokens, patience=Patience(attempt_s=TIMEOUT_S, total_s=TIMEOUT_S))
         me = await client.me()
         return Person(id=me.id, username=username, client=client, http=plain_http(self._stack))
@@ -125,7 +125,7 @@ class People:
     async def _log_in_as_admin(self) -> None:
         if self._admin_token:
             return
-        secret = (self._stack.data / "issuer" / "gateway.secret").read_text().strip()
+        secret = self._stack.service_secret
         answer = await self._http.post(
             f"{self._stack.issuer}/protocol/openid-connect/token",
             data={"grant_type": "client_credentials", "client_id": "petit-gateway", "client_secret": secret},
@@ -147,7 +147,7 @@ def with_token(stack: Stack, token: str) -> Client:
 
 async def log_in(stack: Stack, username: str) -> dict[str, Any]:
     """Log in by password, and return all that the issuer gives: access, refresh and ID token."""
-    form = {"grant_type": "password", "client_id": "petit-web", "username": username, "password": username}
+    form = {"grant_type": "password", "client_id": stack.client, "username": username, "password": username}
     async with plain_http(stack) as http:
         answer = await http.post("/realms/petit/protocol/openid-connect/token", data={**form, "scope": "openid"})
     assert answer.status_code == _OK, answer.text

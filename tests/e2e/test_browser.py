@@ -14,7 +14,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 from tests.e2e.writing import until_written, writing
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.embedded, pytest.mark.browser]
 
 CUTS = 20
 BUSY_S = 30.0

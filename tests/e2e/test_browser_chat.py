@@ -10,10 +10,10 @@ from playwright.async_api import Browser, expect
 
 from tests.e2e.browser import WITHIN_S, Pane, chromium, profile
 from tests.e2e.cutting import wired
+from tests.e2e.local import LocalStack
 from tests.e2e.people import People
-from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.embedded, pytest.mark.browser, pytest.mark.timeout(90)]
 
 
 @pytest.fixture
@@ -22,7 +22,9 @@ async def browser() -> AsyncIterator[Browser]:
         yield running
 
 
-async def test_two_people_chat_side_by_side(own_stack: Callable[..., Stack], browser: Browser, tmp_path: Path) -> None:
+async def test_two_people_chat_side_by_side(
+    own_stack: Callable[..., LocalStack], browser: Browser, tmp_path: Path
+) -> None:
     stack = own_stack()
     stack.start()
     lines = ["Hello Bob", "Hello Ada", "Is it raining?", "<b>Yes</b> & how"]
@@ -61,7 +63,7 @@ async def test_two_people_chat_side_by_side(own_stack: Callable[..., Stack], bro
         assert [row["seq"] for row in await bob.shown()] == [1, 2]
 
 
-async def test_a_reload_goes_on_without_a_password(people: People, stack: Stack, browser: Browser) -> None:
+async def test_a_reload_goes_on_without_a_password(people: People, stack: LocalStack, browser: Browser) -> None:
     ada, bob = await people(2)
     chat = (await bob.client.create_chat("group", title="Garden", members=[ada.id])).id
     sent = [await bob.client.send(chat, str(number)) for number in range(120)]
@@ -85,7 +87,7 @@ async def test_a_reload_goes_on_without_a_password(people: People, stack: Stack,
 
 
 async def test_two_people_in_one_profile_never_see_one_another_s_stream(
-    people: People, stack: Stack, browser: Browser
+    people: People, stack: LocalStack, browser: Browser
 ) -> None:
     """The stream's cookie is one for all tabs: the first tab has to notice that it is another person's now."""
     ada, bob, cat = await people(3)
@@ -115,7 +117,9 @@ async def test_two_people_in_one_profile_never_see_one_another_s_stream(
     assert entries == 1
 
 
-async def test_a_message_whose_answer_was_lost_is_sent_once(people: People, stack: Stack, browser: Browser) -> None:
+async def test_a_message_whose_answer_was_lost_is_sent_once(
+    people: People, stack: LocalStack, browser: Browser
+) -> None:
     ada, bob = await people(2)
     chat = (await ada.client.create_chat("dm", members=[bob.id])).id
 
@@ -139,7 +143,7 @@ async def test_a_message_whose_answer_was_lost_is_sent_once(people: People, stac
     assert shown[0]["id"] == arrived.id == history.items[0].id
 
 
-async def test_what_is_refused_comes_back_to_the_box(people: People, stack: Stack, browser: Browser) -> None:
+async def test_what_is_refused_comes_back_to_the_box(people: People, stack: LocalStack, browser: Browser) -> None:
     ada, bob = await people(2)
     chat = (await bob.client.create_chat("group", title="Garden", members=[ada.id])).id
 
@@ -155,7 +159,7 @@ async def test_what_is_refused_comes_back_to_the_box(people: People, stack: Stac
         await expect(pane.root.locator(".chats li")).to_have_count(0, timeout=WITHIN_S * 1000)
 
 
-async def test_the_page_outlives_the_server(own_stack: Callable[..., Stack], browser: Browser) -> None:
+async def test_the_page_outlives_the_server(own_stack: Callable[..., LocalStack], browser: Browser) -> None:
     """`kill -9` of everything in the middle of a sentence: the sentence is said when it is back, once."""
     stack = own_stack()
     stack.start()
@@ -179,7 +183,7 @@ async def test_the_page_outlives_the_server(own_stack: Callable[..., Stack], bro
     assert [chat.head_seq for chat in chats] == [2]
 
 
-async def test_a_new_epoch_is_read_afresh(own_stack: Callable[..., Stack], browser: Browser) -> None:
+async def test_a_new_epoch_is_read_afresh(own_stack: Callable[..., LocalStack], browser: Browser) -> None:
     """R15: the cursor is gone (410), and the page begins again without being told."""
     stack = own_stack()
     stack.start()
@@ -203,7 +207,9 @@ async def test_a_new_epoch_is_read_afresh(own_stack: Callable[..., Stack], brows
     assert watched["hellos"] == [False, False]
 
 
-async def test_a_token_is_renewed_on_the_stream_that_is_open(own_stack: Callable[..., Stack], browser: Browser) -> None:
+async def test_a_token_is_renewed_on_the_stream_that_is_open(
+    own_stack: Callable[..., LocalStack], browser: Browser
+) -> None:
     stack = own_stack(environment={"PETIT_LOCAL_TOKEN_S": "34"})
     stack.start()
 

@@ -103,7 +103,8 @@ async def _includes(got: list[str], id: str) -> bool:
 
 async def _kill_one_after_another(stack: Stack, sent: list[Sent]) -> None:
     """Kill what a user's stream hangs on, and in the end most of it at once, while somebody writes."""
-    for victims in (("edge-0",), ("edge-1",), ("nats-server",), ("edge-0", "edge-1", "chat-0", "nats-server")):
+    edges, folds, logs = (stack.named(prefix) for prefix in ("edge-", "chat-", "nats-"))
+    for victims in (edges[:1], edges[1:2], logs[:1], (*edges, folds[0], logs[0])):
         await until_written(sent, more=10)
         pids = {name: stack.pids()[name] for name in victims}
         stack.kill(*victims)

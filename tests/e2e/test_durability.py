@@ -10,6 +10,7 @@ import pytest
 from petit.client import Unavailable, Unreachable
 from petit.contracts.resources import Sent
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import LocalStack
 from tests.e2e.people import People, Person, plain_http
 from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
@@ -43,7 +44,7 @@ async def test_a_send_acknowledged_before_any_fold_survives_the_death_of_all_fol
         chat = (await ada.client.create_chat("group", title="g")).id
         before = await _send_by_every_edge(stack, ada, chat=chat, count=WARM)
         folds = stack.named("chat-")
-        assert len(folds) == 2
+        assert len(folds) >= 2
 
         stack.signal(signal.SIGSTOP, *folds)
         unfolded = await _send_by_every_edge(stack, ada, chat=chat, count=WARM)
@@ -58,9 +59,12 @@ async def test_a_send_acknowledged_before_any_fold_survives_the_death_of_all_fol
         assert len(messages) == 2 * WARM + 1
 
 
+@pytest.mark.embedded
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("victim", ["nats-server", "server", "everything"])
-async def test_what_was_acknowledged_under_load_survives_kill_9(own_stack: Callable[..., Stack], victim: str) -> None:
+async def test_what_was_acknowledged_under_load_survives_kill_9(
+    own_stack: Callable[..., LocalStack], victim: str
+) -> None:
     """R07: writers send all the time; a process is killed; each acknowledged message is there once, in order."""
     stack = own_stack()
     stack.start()

@@ -9,17 +9,21 @@ import pytest
 from petit.client import CursorExpired, LocalState
 from petit.contracts.cursor import Cursor
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import STOP_S, LocalStack
 from tests.e2e.people import People
-from tests.e2e.stack import STOP_S, Stack
 from tests.e2e.waiting import eventually
 from tests.e2e.wire import Transport, knock, opened, signals
+
+pytestmark = pytest.mark.embedded
 
 LEAP = 1_000_000
 """A new epoch starts at least so far above anything handed out."""
 
 
 @pytest.mark.timeout(150)
-async def test_a_log_that_was_deleted_is_said_made_anew_and_recovered_from(own_stack: Callable[..., Stack]) -> None:
+async def test_a_log_that_was_deleted_is_said_made_anew_and_recovered_from(
+    own_stack: Callable[..., LocalStack],
+) -> None:
     """R15: no start without the log; after `doctor --new-epoch` old cursors are 410, and nothing folded is lost."""
     stack = own_stack()
     stack.start()
@@ -78,12 +82,12 @@ async def _check_old_cursor_is_gone(people: People, old: str) -> None:
     assert Cursor.parse(new).epoch > Cursor.parse(old).epoch
 
 
-def _lose_the_log(stack: Stack) -> None:
+def _lose_the_log(stack: LocalStack) -> None:
     assert stack.stop().status == 0
     shutil.rmtree(stack.data / "nats")
 
 
-def _is_not_made_anew_by_itself(stack: Stack) -> None:
+def _is_not_made_anew_by_itself(stack: LocalStack) -> None:
     stack.launch()
     status = stack.wait(within_s=3 * STOP_S)
     assert status != 0

@@ -10,10 +10,12 @@ import pytest
 
 from petit.contracts.resources import Sent
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import START_S, LocalStack
 from tests.e2e.people import People
 from tests.e2e.scale import FULL
-from tests.e2e.stack import START_S, Stack
 from tests.prove.damage import HARMS, Harm, Healed, Refused
+
+pytestmark = pytest.mark.embedded
 
 MESSAGES = 300
 TEXT = "so many words that a block of the log is worth harming " * 5
@@ -27,7 +29,7 @@ class Rested(NamedTuple):
     sent: list[Sent]
 
 
-async def _use(stack: Stack) -> tuple[str, list[Sent]]:
+async def _use(stack: LocalStack) -> tuple[str, list[Sent]]:
     async with People(stack) as people:
         ada = await people.named("ada")
         chat = (await ada.client.create_chat("group", title="g")).id
@@ -39,7 +41,7 @@ async def _use(stack: Stack) -> tuple[str, list[Sent]]:
 @pytest.fixture(scope="module")
 def rested(tmp_path_factory: pytest.TempPathFactory) -> Rested:
     """Use an installation once, for all tests to copy and damage."""
-    stack = Stack(tmp_path_factory.mktemp("rested") / "data")
+    stack = LocalStack(tmp_path_factory.mktemp("rested") / "data")
     try:
         stack.start()
         chat, sent = asyncio.run(_use(stack))
@@ -52,7 +54,7 @@ def rested(tmp_path_factory: pytest.TempPathFactory) -> Rested:
 @pytest.mark.proof
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("harm", [pytest.param(harm, id=name) for name, harm in HARMS.items() if FULL or harm.quick])
-async def test_up_heals_or_says_what_to_do(own_stack: Callable[..., Stack], rested: Rested, harm: Harm) -> None:
+async def test_up_heals_or_says_what_to_do(own_stack: Callable[..., LocalStack], rested: Rested, harm: Harm) -> None:
     """Whatever is damaged: everything acknowledged is there, or `petit up` does not start."""
     stack = own_stack()
     shutil.copytree(rested.data, stack.data)
@@ -72,7 +74,7 @@ async def test_up_heals_or_says_what_to_do(own_stack: Callable[..., Stack], rest
     assert (await asyncio.to_thread(stack.stop)).status == 0
 
 
-def _check_refusal(stack: Stack, refused: Refused) -> None:
+def _check_refusal(stack: LocalStack, refused: Refused) -> None:
     stack.launch()
     status = stack.wait(within_s=START_S)
     words = stack.printed().strip()
@@ -85,14 +87,14 @@ def _check_refusal(stack: Stack, refused: Refused) -> None:
     assert refused.says in words
 
 
-def _check_doctor_agrees(stack: Stack, refused: Refused) -> None:
+def _check_doctor_agrees(stack: LocalStack, refused: Refused) -> None:
     examined = stack.petit("doctor")
     assert examined.returncode == 1
     assert refused.says in examined.stdout
     assert stack.petit("doctor", "--new-epoch").returncode == 0, "the operator may go on without"
 
 
-async def _check_nothing_is_missing(stack: Stack, rested: Rested) -> None:
+async def _check_nothing_is_missing(stack: LocalStack, rested: Rested) -> None:
     async with People(stack) as people:
         ada = await people.named("ada")
         after = await ada.client.send(rested.chat, "after")

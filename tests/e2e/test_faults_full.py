@@ -13,12 +13,14 @@ import pytest
 
 from petit.contracts.resources import Sent
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import START_S, LocalStack
 from tests.e2e.people import People, Person
 from tests.e2e.scale import FULL
-from tests.e2e.stack import START_S, Stack
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import watching
 from tests.prove import logserver
+
+pytestmark = pytest.mark.embedded
 
 SPARE_BYTES = 6_000
 TEXT = "a few words"
@@ -84,7 +86,7 @@ async def _check_once(person: Person, chat: str, tries: Sequence[Try]) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("processes", [0, 3], ids=["one", "three"])
 async def test_a_log_at_its_limit_refuses_sends_and_nothing_else(
-    own_stack: Callable[..., Stack], processes: int
+    own_stack: Callable[..., LocalStack], processes: int
 ) -> None:
     """503 `unavailable` at once, for commands too; reads and streams as ever; with room, every send is stored once."""
     stack = own_stack(processes=processes)
@@ -126,14 +128,14 @@ async def _check_what_goes_on(person: Person, chat: str, *, watch: Any, tries: S
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("disk", ["unwritable", *(["full"] if FULL and os.geteuid() == 0 else [])])
 async def test_a_log_that_cannot_be_written_is_taken_up_again_by_itself(
-    own_stack: Callable[..., Stack], tmp_path: Path, disk: str
+    own_stack: Callable[..., LocalStack], tmp_path: Path, disk: str
 ) -> None:
     """A write that fails keeps nats-server from ever writing again: `petit up` says so, and starts it anew in time.
 
     In full, and as root, the disk of the whole installation is full for a while.
     """
     with logserver.small_disk(tmp_path / "disk", mib=80) if disk == "full" else nullcontext(None) as mounted:
-        stack = own_stack() if mounted is None else Stack(mounted / "data")
+        stack = own_stack() if mounted is None else LocalStack(mounted / "data")
         try:
             stack.start()
             async with People(stack) as people:
@@ -143,7 +145,7 @@ async def test_a_log_that_cannot_be_written_is_taken_up_again_by_itself(
             stack.close()
 
 
-async def _lose_and_regain_the_disk(stack: Stack, people: People, *, disk: Path | None) -> None:
+async def _lose_and_regain_the_disk(stack: LocalStack, people: People, *, disk: Path | None) -> None:
     ada, bob = await people(2)
     chat = (await ada.client.create_chat("group", title="g", members=[bob.id])).id
     tries = [await _try(ada, chat)]

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.local import STOP_S, LocalStack
 from tests.e2e.people import People
 from tests.e2e.scale import FULL, scaled, within
-from tests.e2e.stack import STOP_S, Stack
 from tests.prove.blows import carry_out
 from tests.prove.crowd import gathered
 from tests.prove.script import script
 from tests.prove.verdict import violations
+
+pytestmark = pytest.mark.embedded
 
 SEEDS = range(1, 1 + scaled(2, full=20))
 WARM = 30
@@ -33,7 +35,7 @@ class _Progress:
 @within(100)
 @pytest.mark.parametrize("seed", SEEDS, ids="seed-{}".format)
 async def test_what_was_acknowledged_survives_whatever_is_killed(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None], seed: int
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None], seed: int
 ) -> None:
     """R07, R14: three edges, three folds, the log server and the supervisor, killed by a script under load."""
     stack = own_stack(processes=3)

@@ -10,12 +10,14 @@ import pytest
 from petit.contracts.cursor import Cursor
 from petit.contracts.resources import Sent
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import START_S, STOP_S, LocalStack
 from tests.e2e.people import People, Person
 from tests.e2e.scale import FULL
-from tests.e2e.stack import START_S, STOP_S, Stack
 from tests.e2e.waiting import eventually
 from tests.e2e.wire import knock, opened
 from tests.prove import logserver
+
+pytestmark = pytest.mark.embedded
 
 LEAP = 1_000_000
 SENDS = 20
@@ -28,7 +30,7 @@ async def _folded(person: Person, chat: str, *, count: int = SENDS) -> list[Sent
     return sent
 
 
-async def _refused_until_it_ends(stack: Stack, person: Person, *, chat: str) -> None:
+async def _refused_until_it_ends(stack: LocalStack, person: Person, *, chat: str) -> None:
     """Send all the time until `petit up` has ended by itself, with a word about what to do: nothing is accepted."""
     token = await person.token()
 
@@ -49,14 +51,14 @@ async def _refused_until_it_ends(stack: Stack, person: Person, *, chat: str) -> 
     assert "doctor --new-epoch" in _last_word(stack)
 
 
-def _last_word(stack: Stack) -> str:
+def _last_word(stack: LocalStack) -> str:
     """Return the paragraph with which it ended."""
     lines = [line for line in stack.printed().splitlines() if line.startswith("petit: ")]
     assert "Traceback" not in stack.printed()
     return lines[-1]
 
 
-async def _repaired(stack: Stack) -> None:
+async def _repaired(stack: LocalStack) -> None:
     doctor = await asyncio.to_thread(stack.petit, "doctor", "--new-epoch")
     assert doctor.returncode == 0, doctor.stderr
     await asyncio.to_thread(stack.start)
@@ -90,7 +92,7 @@ async def _cursor(person: Person) -> str:
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("processes", [0, 3] if FULL else [3])
 async def test_a_log_deleted_under_a_running_installation_is_not_made_anew(
-    own_stack: Callable[..., Stack], processes: int
+    own_stack: Callable[..., LocalStack], processes: int
 ) -> None:
     """Sends are refused, `petit up` ends and says what to do, and says it again, until an operator does it."""
     stack = own_stack(processes=processes)
@@ -116,7 +118,7 @@ async def test_a_log_deleted_under_a_running_installation_is_not_made_anew(
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("processes", [0, 3] if FULL else [0])
 async def test_a_log_older_than_what_was_folded_from_it_is_refused(
-    own_stack: Callable[..., Stack], processes: int
+    own_stack: Callable[..., LocalStack], processes: int
 ) -> None:
     """An older copy of the log would hand out offsets a second time: nothing is accepted before an operator decides."""
     stack = own_stack(processes=processes)
@@ -142,7 +144,9 @@ async def test_a_log_older_than_what_was_folded_from_it_is_refused(
 
 
 @pytest.mark.timeout(150)
-async def test_a_backup_gives_equal_histories_and_says_which_cursors_are_gone(own_stack: Callable[..., Stack]) -> None:
+async def test_a_backup_gives_equal_histories_and_says_which_cursors_are_gone(
+    own_stack: Callable[..., LocalStack],
+) -> None:
     """What was written after the backup is not in it: a cursor of that time is told so, and skips nothing silently."""
     stack, restored = own_stack(), own_stack()
     stack.start()

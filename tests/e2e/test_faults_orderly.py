@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from tests.e2e.local import STOP_S, LocalStack
 from tests.e2e.people import People
-from tests.e2e.stack import STOP_S, Stack
 from tests.prove.blows import carry_out
 from tests.prove.crowd import Crowd, gathered
 from tests.prove.script import LEASE_MS, Blow, Step
 from tests.prove.verdict import violations
+
+pytestmark = pytest.mark.embedded
 
 SOME = 20
 """Sends acknowledged between two blows."""
@@ -21,7 +23,7 @@ def _print(line: str) -> None:
     print(f"  {line}", flush=True)  # noqa: T201 - progress
 
 
-async def _suffer(stack: Stack, crowd: Crowd, *, steps: Sequence[Step]) -> None:
+async def _suffer(stack: LocalStack, crowd: Crowd, *, steps: Sequence[Step]) -> None:
     """Do each step once what the last one hit runs again."""
     for step in steps:
         pids = {name: stack.pids()[name] for name in step.targets if step.blow is Blow.ASK}
@@ -38,7 +40,7 @@ def _check_nobody_was_refused(crowd: Crowd) -> None:
 
 @pytest.mark.timeout(150)
 async def test_whatever_is_asked_to_end_under_load_refuses_nobody(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None]
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None]
 ) -> None:
     """SIGTERM of each of three edges, three folds and the log server, one after the other: no 5xx, no loss."""
     stack = own_stack(processes=3)
@@ -57,7 +59,7 @@ async def test_whatever_is_asked_to_end_under_load_refuses_nobody(
 
 @pytest.mark.timeout(150)
 async def test_a_fold_that_slept_through_its_lease_does_no_harm(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None]
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None]
 ) -> None:
     """SIGSTOP of a fold for longer than its lease: others take over; when it goes on, it believes it still owns."""
     stack = own_stack(processes=3)
@@ -79,7 +81,7 @@ async def test_a_fold_that_slept_through_its_lease_does_no_harm(
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("processes", [0, 3], ids=["one", "three"])
 async def test_everything_ends_in_time_under_load_and_goes_on_later(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None], processes: int
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None], processes: int
 ) -> None:
     """SIGTERM of `petit up`: exit code 0 within 10 s, no answer that is an error; the next `up` goes on."""
     stack = own_stack(processes=processes)

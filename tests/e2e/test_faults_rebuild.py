@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from petit.contracts.resources import Sent
+from tests.e2e.local import LocalStack
 from tests.e2e.people import People, Person
 from tests.e2e.scale import FULL, scaled, within
-from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 from tests.e2e.wire import open_sse, signals
 from tests.prove.filling import Town, fill, founded
+
+pytestmark = pytest.mark.embedded
 
 STEPS = (scaled(5_000, full=100_000), scaled(20_000, full=1_000_000))
 """Messages after each of which it is started anew."""
@@ -60,7 +62,7 @@ def _pss_mib(pid: int) -> float:
     return kib / 1024
 
 
-async def _started(stack: Stack, person: Person, *, chat: str, messages: int) -> Start:
+async def _started(stack: LocalStack, person: Person, *, chat: str, messages: int) -> Start:
     """Start, send a message and see it, and say what that cost."""
     begun = time.monotonic()
     await asyncio.to_thread(stack.start)
@@ -93,7 +95,7 @@ async def _until_folded(person: Person, *, last: Sent) -> None:
     await eventually(folded, within_s=FOLDED_S, what=f"everything is folded up to offset {last.offset}")
 
 
-def _digest(stack: Stack) -> str:
+def _digest(stack: LocalStack) -> str:
     """Return the digest of a read model that rests."""
     asked = stack.petit("doctor", "--digest", within_s=FOLDED_S)
     assert asked.returncode == 0, asked.stderr
@@ -105,7 +107,7 @@ def _digest(stack: Stack) -> str:
 @pytest.mark.proof
 @within(150)
 async def test_a_read_model_that_was_thrown_away_comes_back_to_the_byte(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None]
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None]
 ) -> None:
     """The same digest; and starts that cost the same, however long the history: 1,000,000 messages in full."""
     stack, starts = own_stack(), list[Start]()
@@ -132,7 +134,7 @@ async def test_a_read_model_that_was_thrown_away_comes_back_to_the_byte(
     assert second.ready_s < 2 * first.ready_s + LATER_S
 
 
-async def _check_rebuild(stack: Stack, town: Town, *, last: Sent) -> float:
+async def _check_rebuild(stack: LocalStack, town: Town, *, last: Sent) -> float:
     """Throw the read model away, let it be folded anew, compare; return the seconds that took."""
     await _until_folded(town.writers[0], last=last)
     assert (await asyncio.to_thread(stack.stop)).status == 0

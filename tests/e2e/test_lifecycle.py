@@ -10,17 +10,19 @@ import pytest
 
 from petit.contracts.resources import Sent
 from tests.e2e.history import check_acknowledged, check_dense, whole
+from tests.e2e.local import STOP_S, LocalStack, runs
 from tests.e2e.people import People, plain_http
-from tests.e2e.stack import STOP_S, Stack, runs
 from tests.e2e.waiting import until
 from tests.e2e.watching import watching
 from tests.e2e.writing import until_written, writing
+
+pytestmark = pytest.mark.embedded
 
 COLD_S = 10.0
 
 
 async def test_from_nothing_to_the_first_message_takes_less_than_ten_seconds(
-    own_stack: Callable[..., Stack], figure: Callable[[str], None]
+    own_stack: Callable[..., LocalStack], figure: Callable[[str], None]
 ) -> None:
     """R62: from the command, on an empty folder, to a message on another person's stream."""
     stack = own_stack()
@@ -41,7 +43,7 @@ async def test_from_nothing_to_the_first_message_takes_less_than_ten_seconds(
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("processes", "number"), [(0, signal.SIGINT), (2, signal.SIGTERM)])
 async def test_it_stops_in_order_and_goes_on_where_it_was(
-    own_stack: Callable[..., Stack], number: signal.Signals, processes: int
+    own_stack: Callable[..., LocalStack], number: signal.Signals, processes: int
 ) -> None:
     """API section 8: within 10 s, with exit code 0, nothing left running; a later `up` has everything and everybody."""
     stack = own_stack(processes=processes)
@@ -77,7 +79,7 @@ async def test_it_stops_in_order_and_goes_on_where_it_was(
 
 
 @pytest.mark.timeout(90)
-async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(own_stack: Callable[..., Stack]) -> None:
+async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(own_stack: Callable[..., LocalStack]) -> None:
     """Issue 3, faults: SIGTERM while people write: every acknowledged message is there afterwards, once."""
     stack = own_stack()
     stack.start()
@@ -98,7 +100,7 @@ async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(own_stack: 
 
 
 @pytest.mark.timeout(90)
-async def test_one_at_a_time_and_nothing_left_behind_blocks_the_next(own_stack: Callable[..., Stack]) -> None:
+async def test_one_at_a_time_and_nothing_left_behind_blocks_the_next(own_stack: Callable[..., LocalStack]) -> None:
     """API section 8: a second `up` is refused with a clear error; after `kill -9` of everything the next one starts."""
     stack = own_stack(processes=2)
     stack.start()
@@ -120,7 +122,7 @@ async def test_one_at_a_time_and_nothing_left_behind_blocks_the_next(own_stack: 
 
 
 @pytest.mark.timeout(90)
-async def test_when_the_supervisor_is_killed_nothing_survives_it(own_stack: Callable[..., Stack]) -> None:
+async def test_when_the_supervisor_is_killed_nothing_survives_it(own_stack: Callable[..., LocalStack]) -> None:
     """API section 8: no child outlives `kill -9` of the supervisor, so nothing blocks the next one."""
     stack = own_stack(processes=2)
     stack.start()
@@ -137,7 +139,7 @@ async def test_when_the_supervisor_is_killed_nothing_survives_it(own_stack: Call
 
 
 @pytest.mark.timeout(90)
-async def test_a_killed_child_is_started_again(own_stack: Callable[..., Stack]) -> None:
+async def test_a_killed_child_is_started_again(own_stack: Callable[..., LocalStack]) -> None:
     """API section 8: the supervisor restarts any child that dies, nats-server too; `run.json` says who runs."""
     stack = own_stack(processes=2)
     stack.start()

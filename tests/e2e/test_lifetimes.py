@@ -6,7 +6,8 @@ scenario is a test of its own.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final
 
@@ -33,13 +34,9 @@ Link = SseWire | SocketWire
 
 
 @pytest.fixture(scope="module")
-def asides(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asides]:
+def asides(stack: Stack, brief: Callable[[int], AbstractContextManager[Stack]]) -> Iterator[Asides]:
     """Begin all scenarios: some on an installation of three edges whose tokens end after seconds."""
-    short = Stack(
-        tmp_path_factory.mktemp("short") / "data", processes=3, environment={"PETIT_LOCAL_TOKEN_S": str(TOKEN_S)}
-    )
-    try:
-        short.start()
+    with brief(TOKEN_S) as short:
         scenarios = {
             "unrenewed": partial(_unrenewed, short),
             "by ticket": partial(_by_ticket, short),
@@ -52,8 +49,6 @@ def asides(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
         }
         with side_by_side(scenarios) as begun:
             yield begun
-    finally:
-        short.close()
 
 
 def test_an_unrenewed_stream_says_expiring_and_then_bye(asides: Asides) -> None:

@@ -12,6 +12,7 @@ import pytest
 from petit.client import Client
 from petit.contracts.ids import nonce_id, timestamp_ms
 from tests.e2e.history import whole
+from tests.e2e.local import LocalStack
 from tests.e2e.people import People, Person, plain_http
 from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
@@ -174,9 +175,10 @@ async def test_an_id_from_the_future_is_refused_with_the_servers_time(people: Pe
     assert await whole(ada.client, chat) == []
 
 
+@pytest.mark.embedded
 @pytest.mark.timeout(120)
 async def test_clocks_that_differ_and_a_window_that_has_passed_make_no_second_message(
-    own_stack: Callable[..., Stack],
+    own_stack: Callable[..., LocalStack],
 ) -> None:
     """R08: three edges with clocks apart, a short dedupe window, and repeats until long after it."""
     stack = own_stack(

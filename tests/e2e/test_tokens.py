@@ -98,7 +98,7 @@ async def test_an_id_token_and_a_refresh_token_are_no_access_tokens(stack: Stack
 
 async def test_a_service_is_no_person(stack: Stack) -> None:
     """R01: a token of a client that is not on the list (`azp`) is refused."""
-    secret = (stack.data / "issuer" / "gateway.secret").read_text().strip()
+    secret = stack.service_secret
     form = {"grant_type": "client_credentials", "client_id": "petit-gateway", "client_secret": secret}
     async with plain_http(stack) as http:
         answer = await http.post("/realms/petit/protocol/openid-connect/token", data=form)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
-from tests.e2e.stack import STOP_S, Stack
+from tests.e2e.local import STOP_S, LocalStack
 from tests.e2e.waiting import eventually, until
 from tests.prove.script import Blow, Step
 
@@ -17,7 +17,7 @@ _LOAD_S: Final = 120.0
 
 
 async def carry_out(
-    stack: Stack, *, steps: Sequence[Step], acknowledged: Callable[[], int], tell: Callable[[str], None]
+    stack: LocalStack, *, steps: Sequence[Step], acknowledged: Callable[[], int], tell: Callable[[str], None]
 ) -> None:
     """Do one step after the other, each at its moment.
 
@@ -40,7 +40,7 @@ async def carry_out(
         await _strike(stack, step)
 
 
-async def _strike(stack: Stack, step: Step) -> None:
+async def _strike(stack: LocalStack, step: Step) -> None:
     match step.blow:
         case Blow.KILL:
             _signal(stack, signal.SIGKILL, step.targets)
@@ -61,14 +61,14 @@ async def _strike(stack: Stack, step: Step) -> None:
             assert_never(step.blow)
 
 
-def _kill_supervisor(stack: Stack) -> None:
+def _kill_supervisor(stack: LocalStack) -> None:
     children = list(stack.pids().values())
     _send(int(json.loads((stack.data / "run.json").read_text())["supervisor"]), signal.SIGKILL)
     assert stack.wait(within_s=STOP_S) == -signal.SIGKILL
     until(lambda: not any(map(runs, children)), within_s=STOP_S, what=f"{children} went with their supervisor")
 
 
-def _signal(stack: Stack, number: signal.Signals, names: Sequence[str]) -> list[int]:
+def _signal(stack: LocalStack, number: signal.Signals, names: Sequence[str]) -> list[int]:
     """Send a signal to what runs of these; a process that the supervisor is about to start again is spared."""
     pids = stack.pids()
     found = [pids[name] for name in names if name in pids]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.stack import Stack
+from tests.e2e.local import LocalStack
 
 _FLIPPED: Final = 64
 
@@ -18,7 +18,7 @@ class Refused:
 
     says: str
     """A part of the one paragraph that it says."""
-    cure: Callable[[Stack], object] | None = None
+    cure: Callable[[LocalStack], object] | None = None
     """Does what it says; then everything is there again."""
     late: bool = False
     """Whether it shows only when it is read, maybe after all is ready."""
@@ -77,12 +77,12 @@ def _block(data: Path) -> Path:
     return block
 
 
-def _new_epoch(stack: Stack) -> None:
+def _new_epoch(stack: LocalStack) -> None:
     doctor = stack.petit("doctor", "--new-epoch")
     assert doctor.returncode == 0, doctor.stderr
 
 
-def _move_read_model(stack: Stack) -> None:
+def _move_read_model(stack: LocalStack) -> None:
     (stack.data / "chat").rename(stack.data / "chat.away")
 
 

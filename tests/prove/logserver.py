@@ -12,7 +12,7 @@ from typing import Any, Final
 import nats
 from nats.aio.client import Client as Nats
 
-from tests.e2e.stack import Stack
+from tests.e2e.local import LocalStack
 
 STREAM: Final = "SIGNALS"
 _WITHIN_S: Final = 10.0
@@ -20,7 +20,7 @@ _CHUNK: Final = bytes(65_536)
 
 
 @asynccontextmanager
-async def connected(stack: Stack) -> AsyncIterator[Nats]:
+async def connected(stack: LocalStack) -> AsyncIterator[Nats]:
     """Connect to the log server that runs now."""
     url = json.loads((stack.data / "run.json").read_text())["nats"]
     nc = await nats.connect(url, token=(stack.data / "nats.token").read_text().strip(), connect_timeout=10)
@@ -42,7 +42,7 @@ async def ask(nc: Nats, method: str, request: object = None) -> dict[str, Any]:
     return answer
 
 
-async def bound(stack: Stack, *, spare_bytes: int | None) -> None:
+async def bound(stack: LocalStack, *, spare_bytes: int | None) -> None:
     """Leave the log so much room, as its setting `max_bytes` does; None: as much as the disk has."""
     async with connected(stack) as nc:
         stream = await ask(nc, f"STREAM.INFO.{STREAM}")
@@ -50,19 +50,19 @@ async def bound(stack: Stack, *, spare_bytes: int | None) -> None:
         await ask(nc, f"STREAM.UPDATE.{STREAM}", {**stream["config"], "max_bytes": most})
 
 
-async def delete(stack: Stack, stream: str = STREAM) -> None:
+async def delete(stack: LocalStack, stream: str = STREAM) -> None:
     """Delete the log."""
     async with connected(stack) as nc:
         await ask(nc, f"STREAM.DELETE.{stream}")
 
 
-async def streams(stack: Stack) -> set[str]:
+async def streams(stack: LocalStack) -> set[str]:
     """Return the names of the streams that there are."""
     async with connected(stack) as nc:
         return set((await ask(nc, "STREAM.NAMES"))["streams"] or ())
 
 
-def refuse_writes(stack: Stack) -> None:
+def refuse_writes(stack: LocalStack) -> None:
     """Let every write of the log server fail until it is started again: files may not grow. Needs no privilege."""
     resource.prlimit(stack.pids()["nats-server"], resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 

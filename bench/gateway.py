@@ -31,6 +31,7 @@ from kit.tests.auth.minting import MemoryIssuer
 from petit.contracts.ids import ChatId, Offset, Timestamp, UserId
 from petit.contracts.rpc import Do, DoBatch, Seed, SeedMember
 from petit.gateway.app import Gateway, Options, gateway, over_nats
+from petit.kit.access import Access
 from petit.kit.auth import Verifier
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
@@ -74,7 +75,7 @@ def chat_ids() -> list[ChatId]:
 async def serve(url: str, token: str, *, pipe: Pipe, tokens: list[bytes], verifier: Verifier, profile: bool) -> None:
     """Run the gateway until the pipe says stop."""
     clock = SystemClock()
-    async with await connect(url, name="bench", token=token) as nc:
+    async with await connect(Access(url=url, token=token), name="bench") as nc:
         log = Log(nc)
         await log.bootstrap()
         told: list[Callable[[Entry], object]] = []

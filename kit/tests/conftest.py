@@ -20,7 +20,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 @pytest.fixture
 async def nc(server: NatsServer) -> AsyncIterator[Connection]:
     """A connection to it."""
-    async with await connect(server.url, name="test", token=server.token) as connection:
+    async with await connect(server.access, name="test") as connection:
         yield connection
 
 

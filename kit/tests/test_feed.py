@@ -161,7 +161,7 @@ async def test_a_long_pause_is_bounded_in_memory(log: Log, server: NatsServer) -
     await fill(log, payload, count=3_000)  # the server's window grows while these are read
     reader = Reader()
 
-    async with await connect(server.url, name="feed", token=server.token) as own:
+    async with await connect(server.access, name="feed") as own:
         feed = Feed(own, deliver=reader, after=0)
         async with reading(feed):
             assert await feed.wait_for(3_000, within=10)

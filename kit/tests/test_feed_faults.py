@@ -13,6 +13,7 @@ import pytest
 
 from kit.tests.proxy import Proxy, proxied
 from kit.tests.reading import Reader, Writer, eventually, frozen, reading, running, write
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.consumer import Consumer
 from petit.kit.errors import LogBehind
@@ -51,7 +52,7 @@ async def scene(server: NatsServer, log: Log) -> AsyncIterator[Scene]:
     writer, reader = Writer(log), Reader()
     async with (
         proxied(server.port) as proxy,
-        await connect(proxy.url, name="feed", token=server.token) as far,
+        await connect(Access(url=proxy.url, token=server.token), name="feed") as far,
         reading(Feed(far, deliver=reader, after=0)) as feed,
     ):
         set_up = Scene(server=server, proxy=proxy, writer=writer, reader=reader, feed=feed)
@@ -170,8 +171,8 @@ async def test_a_log_that_lost_its_end_and_grew_again_stops_the_feed(tmp_path: P
     async with (
         server,
         proxied(server.port) as proxy,
-        await connect(server.url, name="writer", token=server.token) as near,
-        await connect(proxy.url, name="feed", token=server.token) as far,
+        await connect(server.access, name="writer") as near,
+        await connect(Access(url=proxy.url, token=server.token), name="feed") as far,
     ):
         log = Log(near)
         await log.bootstrap()

@@ -23,7 +23,7 @@ def _block(store: Path) -> Path:
 
 async def _written(server: NatsServer, store: Path) -> Path:
     """Write some entries, stop the server, and return the file that holds them."""
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
         for number in range(ENTRIES):
@@ -34,7 +34,7 @@ async def _written(server: NatsServer, store: Path) -> Path:
 
 async def _read_all(server: NatsServer) -> None:
     await server.start()
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         log, reader = Log(nc), Reader()
         await log.bootstrap()
         feed = Feed(nc, deliver=reader, after=0)
@@ -68,6 +68,6 @@ async def test_a_log_without_its_index_is_whole_or_behind_but_never_has_holes(
     block.write_bytes(block.read_bytes()[: block.stat().st_size // 2])
     await server.start()
 
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         with pytest.raises(LogFault, match="offset"):
             await Log(nc).bootstrap(known_epoch=1, known_offset=ENTRIES)

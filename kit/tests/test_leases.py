@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kit.tests.proxy import proxied
 from kit.tests.reading import always, eventually, frozen
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.kv import Bucket, BucketConfig
 from petit.kit.leases import Leases, ReplicaTakenError
@@ -83,9 +84,7 @@ async def test_a_lone_replica_keeps_everything_and_sends_little(nc: Connection) 
 
 async def test_replicas_share_fairly_as_they_come_and_go(server: NatsServer) -> None:
     async with AsyncExitStack() as stack:
-        connections = [
-            await stack.enter_async_context(await connect(server.url, name=name, token=server.token)) for name in "abc"
-        ]
+        connections = [await stack.enter_async_context(await connect(server.access, name=name)) for name in "abc"]
         one, two, three = [
             await stack.enter_async_context(replica(nc, name)) for nc, name in zip(connections, "abc", strict=True)
         ]
@@ -100,7 +99,7 @@ async def test_replicas_share_fairly_as_they_come_and_go(server: NatsServer) -> 
 
 
 async def test_what_a_dead_replica_owned_is_taken_over(server: NatsServer, nc: Connection) -> None:
-    async with proxied(server.port) as proxy, await connect(proxy.url, name="b", token=server.token) as far:
+    async with proxied(server.port) as proxy, await connect(Access(url=proxy.url, token=server.token), name="b") as far:
         async with replica(nc, "a") as one, replica(far, "b") as two:
             await eventually(lambda: divided(one, two))
             proxy.stall()
@@ -118,7 +117,7 @@ async def test_what_a_dead_replica_owned_is_taken_over(server: NatsServer, nc: C
 async def test_a_replica_that_restarts_under_its_name_need_not_wait(server: NatsServer, nc: Connection) -> None:
     async with (
         proxied(server.port) as proxy,
-        await connect(proxy.url, name="a", token=server.token) as far,
+        await connect(Access(url=proxy.url, token=server.token), name="a") as far,
         replica(far, "a") as killed,
     ):
         await eventually(lambda: killed.leases.owned == ALL)
@@ -130,7 +129,7 @@ async def test_a_replica_that_restarts_under_its_name_need_not_wait(server: Nats
 
 
 async def test_two_processes_under_one_name_are_noticed(server: NatsServer, nc: Connection) -> None:
-    async with await connect(server.url, name="b", token=server.token) as other, replica(nc, "a") as one:
+    async with await connect(server.access, name="b") as other, replica(nc, "a") as one:
         await eventually(lambda: one.leases.owned == ALL)
 
         async with replica(other, "a") as two:

@@ -10,6 +10,7 @@ import pytest
 
 from kit.tests.proxy import proxied
 from kit.tests.reading import frozen
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import Busy, LogBehind, LogFull, LogLost, Outage, Unanswered, Unreached
 from petit.kit.jetstream import JetStream
@@ -153,7 +154,7 @@ async def test_a_full_log_refuses_and_stores_nothing(nc: Connection) -> None:
 
 async def test_a_full_disk_refuses_and_stores_nothing(tmp_path: Path) -> None:
     config = NatsConfig(store=tmp_path, max_file_store=200_000_000)  # a bucket reserves 16 MiB of it
-    async with NatsServer(config) as server, await connect(server.url, name="test", token=server.token) as nc:
+    async with NatsServer(config) as server, await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
 
@@ -202,7 +203,10 @@ async def test_an_append_to_a_stopped_server_is_unanswered(log: Log, server: Nat
 @pytest.mark.parametrize("size", [1_000_000, 7_000_000])
 async def test_what_was_given_up_is_not_written_later(server: NatsServer, log: Log, size: int) -> None:
     large = os.urandom(size)  # of the one, the kernel takes all from us while nobody reads; of the other, a part
-    async with proxied(server.port) as proxy, await connect(proxy.url, name="cut off", token=server.token) as nc:
+    async with (
+        proxied(server.port) as proxy,
+        await connect(Access(url=proxy.url, token=server.token), name="cut off") as nc,
+    ):
         far = Log(nc)
         await far.append(SUBJECT, b"x", msg_id="ann:1")
         proxy.stall()
@@ -254,7 +258,7 @@ async def test_the_clock_of_the_log_is_ours_on_one_machine(log: Log) -> None:
 
 async def test_a_log_whose_files_went_back_in_time_stops_the_start(tmp_path: Path) -> None:
     server = NatsServer(NatsConfig(store=tmp_path / "nats"))
-    async with server, await connect(server.url, name="test", token=server.token) as nc:
+    async with server, await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
         await log.append(SUBJECT, b"x", msg_id="ann:1")

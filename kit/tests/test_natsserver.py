@@ -12,6 +12,7 @@ import pytest
 
 from kit.tests.reading import eventually
 from petit.kit import damage
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import LogLost, Outage, Unreached
 from petit.kit.log import Log
@@ -32,7 +33,7 @@ async def test_a_server_keeps_its_data_and_port_over_restarts(tmp_path: Path) ->
     server = NatsServer(NatsConfig(store=tmp_path, sync_always=True))
     await server.start()
     port = server.port
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
         await log.append(SUBJECT, b"x", msg_id="1")
@@ -42,7 +43,7 @@ async def test_a_server_keeps_its_data_and_port_over_restarts(tmp_path: Path) ->
     await server.start()
 
     assert server.port == port
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         assert (await Log(nc).info()).last == 1
     await server.stop()
 
@@ -54,7 +55,7 @@ async def test_the_configuration_is_nobody_elses_business(server: NatsServer, tm
 
 async def test_nobody_enters_without_the_token(server: NatsServer) -> None:
     with pytest.raises(Unreached, match="no NATS server"):
-        await connect(server.url, name="stranger", token="wrong", within=0.5)
+        await connect(Access(url=server.url, token="wrong"), name="stranger", within=0.5)
 
 
 def log_sizes(store: Path) -> list[int]:
@@ -172,7 +173,7 @@ async def test_whoever_waits_is_told_when_the_connection_breaks(server: NatsServ
 async def filled(store: Path) -> NatsServer:
     """Return a stopped server with a log of some entries in more than one block."""
     server = NatsServer(NatsConfig(store=store))
-    async with server, await connect(server.url, name="test", token=server.token) as nc:
+    async with server, await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
         for number in range(12):
@@ -205,7 +206,7 @@ async def test_a_stream_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     for file in (tmp_path / "jetstream").rglob("SIGNALS/meta.inf"):
         scribble(file)
 
-    async with server, await connect(server.url, name="test", token=server.token) as nc:
+    async with server, await connect(server.access, name="test") as nc:
         assert "checksums do not match" in server.damage[0]
         with pytest.raises(LogLost):
             await Log(nc).bootstrap()
@@ -231,7 +232,7 @@ async def test_a_server_that_is_not_up_has_no_write_error(server: NatsServer) ->
 
 
 async def test_a_write_that_failed_is_told_until_the_server_begins_anew(server: NatsServer) -> None:
-    async with await connect(server.url, name="test", token=server.token) as nc:
+    async with await connect(server.access, name="test") as nc:
         log = Log(nc)
         await log.bootstrap()
         await log.append(SUBJECT, b"x", msg_id="1")

@@ -146,7 +146,7 @@ async def test_of_a_queue_one_answers(nc: Connection, server: NatsServer) -> Non
         taken[1] += 1
         return b"x"
 
-    async with await connect(server.url, name="b", token=server.token) as other:
+    async with await connect(server.access, name="b") as other:
         await serve(nc, SUBJECT, first, queue="chat")
         await serve(other, SUBJECT, second, queue="chat")
         await asyncio.gather(*(call(nc, SUBJECT, b"", within=2) for _ in range(100)))

@@ -41,7 +41,7 @@ async def test_what_was_never_issued_is_worth_nothing(tickets: Tickets, ticket: 
 
 
 async def test_of_many_who_come_at_once_one_wins(tickets: Tickets, server: NatsServer) -> None:
-    async with await connect(server.url, name="other", token=server.token) as other:
+    async with await connect(server.access, name="other") as other:
         ticket = await tickets.issue(b"ann")
 
         won = await asyncio.gather(*(desk.redeem(ticket) for desk in [tickets, Tickets(other)] * 25))

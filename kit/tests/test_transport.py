@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kit.tests.reading import eventually
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.natsserver import NatsServer
 
@@ -68,7 +69,7 @@ async def test_a_server_may_want_encryption(tmp_path: Path, monkeypatch: pytest.
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     async with server:
         url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with await connect(url, name="test", within=5) as nc:
+        async with await connect(Access(url=url), name="test", within=5) as nc:
             nc.write("secret", b"hello")
             await eventually(lambda: b"hello\r\n" in heard)
 
@@ -76,7 +77,7 @@ async def test_a_server_may_want_encryption(tmp_path: Path, monkeypatch: pytest.
 async def test_what_was_written_before_closing_is_sent(nc: Connection, server: NatsServer) -> None:
     heard: list[bytes] = []
     await nc.listen("a", lambda message: heard.append(message.payload))
-    async with await connect(server.url, name="other", token=server.token) as other:
+    async with await connect(server.access, name="other") as other:
         for number in range(100):
             other.write("a", b"%d" % number)
 

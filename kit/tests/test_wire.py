@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.errors import ProtocolError
 
 from kit.tests.reading import eventually
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import Unreached
 from petit.kit.wire import Incoming, Parser
@@ -131,7 +132,7 @@ async def test_a_refusal_is_not_the_end_of_a_connection(refusal: bytes) -> None:
         else:
             await reader.read()
 
-    async with fake(refuse_once) as url, await connect(url, name="test") as nc:
+    async with fake(refuse_once) as url, await connect(Access(url=url), name="test") as nc:
         back = asyncio.Event()
         nc.on_reconnected(back.set)
         await eventually(lambda: came == 2)

@@ -135,7 +135,7 @@ async def replay(shape: Shape, folder: Path) -> str:
     signals = traffic(shape)
     async with (
         NatsServer(NatsConfig(store=folder / f"nats-{shape.chats}")) as server,
-        await connect_nats(server.url, name="bench", token=server.token) as nc,
+        await connect_nats(server.access, name="bench") as nc,
     ):
         log = Log(nc)
         await log.bootstrap()
@@ -147,7 +147,7 @@ async def replay(shape: Shape, folder: Path) -> str:
                 )
             )
         last = Offset((await log.info()).last)
-        options = Options(nats_url=server.url, nats_token=server.token, store=folder / f"replay-{shape.chats}.db")
+        options = Options(nats=server.access, store=folder / f"replay-{shape.chats}.db")
         gc.collect()
         begun, cpu = time.monotonic(), time.process_time()
         async with chat(options) as replica:

@@ -141,13 +141,13 @@ async def eventually(condition: Callable[[], bool], *, within: float = WITHIN_S)
 @asynccontextmanager
 async def edge_of(server: NatsServer) -> AsyncIterator[Edge]:
     """Connect to a server."""
-    async with await connect(server.url, name="edge", token=server.token) as nc:
+    async with await connect(server.access, name="edge") as nc:
         yield Edge(nc, Log(nc))
 
 
 @asynccontextmanager
 async def replica_of(server: NatsServer, store: Path, *, name: str = "chat-0") -> AsyncIterator[Chat]:
     """Run one chat replica."""
-    options = Options(nats_url=server.url, nats_token=server.token, store=store, replica=name)
+    options = Options(nats=server.access, store=store, replica=name)
     async with chat(options) as replica:
         yield replica

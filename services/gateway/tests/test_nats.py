@@ -53,7 +53,7 @@ OWNED = {"propose", "chat", "members", "history", "message", "views", "delivered
 async def nc(tmp_path: Path) -> AsyncIterator[Connection]:
     async with (
         NatsServer(NatsConfig(store=tmp_path)) as server,
-        await connect(server.url, name="test", token=server.token) as connection,
+        await connect(server.access, name="test") as connection,
     ):
         yield connection
 

@@ -23,6 +23,7 @@ from petit.cli.trouble import Trouble, file_trouble
 from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset
 from petit.kit import damage
+from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import LogFault, LogLost, Outage
 from petit.kit.log import Log
@@ -235,7 +236,8 @@ async def _issuer(running: Running) -> Finding:
 
 async def _log_that_runs(data: DataDir, running: Running) -> Finding:
     try:
-        async with await connect(running.nats, name="petit-doctor", token=datadir.nats_token(data)) as nc:
+        access = Access(url=running.nats, token=datadir.nats_token(data))
+        async with await connect(access, name="petit-doctor") as nc:
             log = Log(nc)
             return _log_finding(await log.info(), folded=_known_if_well(data).offset, skew_s=await log.clock_skew())
     except (Outage, LogFault, Trouble) as error:

@@ -51,7 +51,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
     realm = Policy(issuer=place.url + REALM, clients=frozenset({CLIENT}))
     with issuer(place.data.root, base_url=place.url, settings=_issuer_settings(settings)) as log_in:
         async with (
-            await connect(place.nats_url, name=place.name, token=place.nats_token) as nc,
+            await connect(place.nats, name=place.name) as nc,
             verifying(realm, clock=SystemClock()) as verifier,
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app=log_in)) as http,
             asyncio.TaskGroup() as tasks,

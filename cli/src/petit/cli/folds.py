@@ -16,8 +16,6 @@ async def folds(place: Place) -> AsyncIterator[None]:
         StoreBroken: the read model is damaged.
         Outage: the log server cannot be reached.
     """
-    options = Options(
-        nats_url=place.nats_url, nats_token=place.nats_token, store=place.data.read_model, replica=place.name
-    )
+    options = Options(nats=place.nats, store=place.data.read_model, replica=place.name)
     async with chat(options):
         yield

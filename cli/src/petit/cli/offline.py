@@ -33,7 +33,7 @@ async def log_server(store: Path, *, token: str) -> AsyncIterator[Connection]:
     except NatsServerError as error:
         raise Trouble(str(error)) from error
     try:
-        async with await connect(server.url, name="petit-cli", token=token) as nc:
+        async with await connect(server.access, name="petit-cli") as nc:
             yield nc
     finally:
         await server.stop()

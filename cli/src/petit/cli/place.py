@@ -5,6 +5,7 @@ from typing import Final
 
 from petit.cli.datadir import DataDir
 from petit.cli.settings import LocalSettings
+from petit.kit.access import Access
 from petit.kit.clock import SystemClock
 from petit.kit.stream import LogConfig
 
@@ -19,8 +20,7 @@ class Place:
     """`edge-1`: the number says which clock is its."""
     data: DataDir
     port: int
-    nats_url: str
-    nats_token: str
+    nats: Access
     settings: LocalSettings
 
     @property

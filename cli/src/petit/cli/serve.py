@@ -23,6 +23,7 @@ from petit.cli.place import Place
 from petit.cli.prctl import die_with_parent
 from petit.cli.settings import LocalSettings
 from petit.kit import serving
+from petit.kit.access import Access
 
 FATAL: Final = 78
 """Exit status: sysexits.h calls it EX_CONFIG."""
@@ -39,8 +40,7 @@ def main() -> None:
         name=options.name,
         data=DataDir(options.data),
         port=options.port,
-        nats_url=options.nats,
-        nats_token=os.environ["PETIT_NATS_TOKEN"],
+        nats=Access(url=options.nats, token=os.environ["PETIT_NATS_TOKEN"]),
         settings=LocalSettings(),
     )
     try:

@@ -25,6 +25,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
+from petit.kit.access import Access
 from petit.kit.errors import Unreached
 from petit.kit.replies import Replies
 from petit.kit.transport import DirectTransport
@@ -47,12 +48,12 @@ Listener = Callable[[], None]
 class Connection(Client):
     """A nats-py client with a mux for replies and listeners for breaks. Made by `connect`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_tls: bool = False) -> None:
         super().__init__()
         self._direct: dict[int, DirectHandler] = {}
         parser = Parser(self, self._direct)
         self._ps = parser  # type: ignore[assignment]  # in the place of nats-py's
-        self._wire = DirectTransport(parser, is_closing=lambda: self.is_closed)
+        self._wire = DirectTransport(parser, is_closing=lambda: self.is_closed, only_tls=only_tls)
         self._transport = self._wire
         self._loop = asyncio.get_running_loop()
         self._flushing = False
@@ -206,25 +207,26 @@ class Listening:
 
 
 async def connect(
-    url: str,
+    access: Access,
     *,
     name: str,
-    token: str | None = None,
     within: float = 10.0,
     on_closed: Listener | None = None,
 ) -> Connection:
     """Connect to NATS and stay connected.
 
     Args:
-        url: One `nats://host:port`, or several separated by commas.
+        access: Where, and as whom.
         name: Shown by the server's monitoring.
         within: Seconds until the first connection must stand; later ones are tried for ever.
         on_closed: Called when the connection is over for good: closed by us.
 
     Raises:
         Unreached: no server took us in time.
+        OSError: the authority's certificate cannot be read.
     """
-    nc = Connection()
+    tls = access.tls()
+    nc = Connection(only_tls=tls is not None)
     said = ""
 
     async def closed() -> None:
@@ -249,9 +251,13 @@ async def connect(
     try:
         async with asyncio.timeout(within):
             await nc.connect(
-                servers=[server.strip() for server in url.split(",")],
+                servers=access.servers,
                 name=name,
-                token=token,
+                user=access.user,
+                password=access.password,
+                token=access.token,
+                tls=tls,
+                inbox_prefix=access.inbox_prefix,
                 pending_size=0,
                 ping_interval=_PING_INTERVAL_S,
                 max_outstanding_pings=_PINGS_OUTSTANDING,
@@ -266,7 +272,7 @@ async def connect(
             )
     except TimeoutError as error:
         await nc.close()
-        raise Unreached(f"no NATS server at {url} took us within {within:.0f} s: {nc.last_error!r}") from error
+        raise Unreached(f"no NATS server at {access.url} took us within {within:.0f} s: {nc.last_error!r}") from error
     await nc._start_replies()  # noqa: SLF001 - ours
     return nc
 

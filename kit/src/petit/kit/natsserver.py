@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from petit.kit import damage
+from petit.kit.access import Access
 
 _MIB: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
@@ -86,6 +87,11 @@ class NatsServer:
     def token(self) -> str:
         """What clients must show."""
         return self._config.token
+
+    @property
+    def access(self) -> Access:
+        """Where clients connect to, with the token."""
+        return Access(url=self.url, token=self.token)
 
     @property
     def pid(self) -> int:

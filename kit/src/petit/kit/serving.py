@@ -243,18 +243,24 @@ async def serve(
     *,
     host: str,
     port: int,
-    reuse_port: bool = False,
     grace_s: float = 5.0,
+    leave: Callable[[], Awaitable[None]] | None = None,
     drain: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM: `listen`, then `serving`.
 
+    Args:
+        leave: Awaited after the signal, while everything is still served: tells others to come here no more.
+        drain: See `serving`.
+
     Raises:
         OSError: the address is taken or not ours.
     """
-    sock = listen(host, port=port, reuse_port=reuse_port)
+    sock = listen(host, port=port)
     async with serving(app, sock=sock, grace_s=grace_s, drain=drain):
         await stop_requested()
+        if leave is not None:
+            await leave()
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -31,11 +31,14 @@ class DirectTransport(Transport):
 
     Args:
         is_closing: Says whether the client closes in order: then what was written is sent first.
+        only_tls: Nothing may be written before the connection is secured.
     """
 
-    def __init__(self, parser: Parser, *, is_closing: Callable[[], bool]) -> None:
+    def __init__(self, parser: Parser, *, is_closing: Callable[[], bool], only_tls: bool = False) -> None:
         self._parser = parser
         self._is_closing = is_closing
+        self._only_tls = only_tls
+        self._secured = False
         self._link: _Link | None = None
 
     def __bool__(self) -> bool:
@@ -45,6 +48,7 @@ class DirectTransport(Transport):
         """Connect anew; what was there is reset."""
         self.reset()
         self._parser.reset()  # the old connection may have spoken until now
+        self._secured = False
         loop = asyncio.get_running_loop()
         host, port = uri.hostname or "", uri.port or 0
         async with asyncio.timeout(connect_timeout):
@@ -61,14 +65,21 @@ class DirectTransport(Transport):
             secured = await loop.start_tls(link.transport, link, ssl_context, server_hostname=name)
         if secured is not None:
             link.transport = secured
+        self._secured = True
 
     def write(self, payload: bytes) -> None:
-        """Send, or keep until there is room."""
+        """Send, or keep until there is room.
+
+        Raises:
+            SSLError: the server has offered no TLS, and without it nothing may be sent: not even who we are.
+        """
+        if self._only_tls and not self._secured:
+            raise ssl.SSLError("the server offers no TLS, and nothing may be sent without it")
         self._linked().transport.write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
-        """Send together."""
-        self._linked().transport.write(b"".join(payload))
+        """Send together. See `write`."""
+        self.write(b"".join(payload))
 
     async def read(self, buffer_size: int) -> bytes:
         """Wait until the parser has something for nats-py, or the connection has ended; the parser keeps it."""

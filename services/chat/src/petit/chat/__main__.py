@@ -9,7 +9,8 @@ from petit.chat.ports import StoreBroken, StoreDown
 from petit.chat.settings import Settings
 from petit.kit.errors import LogFault
 from petit.kit.leases import ReplicaTakenError
-from petit.kit.serving import run, stop_requested
+from petit.kit.probes import with_probes
+from petit.kit.serving import run, serve
 
 _log = structlog.get_logger(__name__)
 
@@ -17,15 +18,15 @@ _log = structlog.get_logger(__name__)
 async def _main() -> None:
     settings = Settings()
     options = Options(
-        nats_url=settings.nats_url,
-        nats_token=settings.nats_token.get_secret_value(),
+        nats=settings.nats,
         store=settings.store,
         replica=settings.replica,
         members_held=settings.members_held,
     )
-    async with chat(options):
+    async with chat(options) as replica:
         _log.info("chat.started", replica=settings.replica)
-        await stop_requested()
+        probes = with_probes(None, replica.readiness(max_lag=settings.ready_lag))
+        await serve(probes, host=settings.host, port=settings.port)
 
 
 if __name__ == "__main__":

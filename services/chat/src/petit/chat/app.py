@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,31 +24,33 @@ from petit.chat.handlers.proposing import Proposing
 from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
 from petit.chat.handlers.telling import Telling
-from petit.chat.ports import StoreBroken, StoreDown
+from petit.chat.ports import Repository, StoreBroken, StoreDown
 from petit.chat.subscribers.lists import serve_lists
 from petit.chat.subscribers.methods import any_methods, list_methods, owner_methods
 from petit.chat.subscribers.requests import Owning, listen, serve_any
 from petit.contracts.ids import Epoch, Offset
+from petit.kit.access import Access
 from petit.kit.clock import Clock, SystemClock
 from petit.kit.connection import connect
 from petit.kit.errors import REPAIR, LogFault, LogLost
 from petit.kit.feed import Feed
 from petit.kit.leases import Leases, ReplicaTakenError
 from petit.kit.log import Entry, Log
+from petit.kit.probes import Readiness
 
 __all__ = ["Chat", "Options", "adopt_epoch", "backup", "chat", "digest", "highest_checkpoint", "known_epoch"]
 
 GROUP: Final = "chat"
 """Of the leases."""
 _FINISH_S: Final = 2.0
+_PROBE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a deployment decides."""
 
-    nats_url: str
-    nats_token: str | None
+    nats: Access
     store: Path
     """The SQLite file; made, with its folder, if it is not there."""
     replica: str = "chat-0"
@@ -63,6 +66,7 @@ class Chat:
     folding: Folding
     feed: Feed
     reach: Reach
+    store: Repository
 
     @property
     def lag(self) -> int:
@@ -73,6 +77,25 @@ class Chat:
     def current(self) -> bool:
         """Whether it folds what it owns, and has heard from the log within the last 1.5 s."""
         return self.feed.current
+
+    def readiness(self, *, max_lag: int) -> Readiness:
+        """Return what an orchestrator is told: the store answers, and the fold is at most so many offsets behind."""
+        return Readiness([self._store_answers, partial(self._folds, max_lag)])
+
+    async def _store_answers(self) -> str | None:
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                await self.store.epoch()
+        except (StoreDown, StoreBroken) as error:
+            return f"the store: {error}"
+        except TimeoutError:
+            return f"the store has not answered within {_PROBE_S:.0f} s"
+        return None
+
+    async def _folds(self, max_lag: int) -> str | None:
+        if not self.current:
+            return "this replica has heard nothing from the log for a while"
+        return None if self.lag <= max_lag else f"the fold is {self.lag} offsets behind the log"
 
 
 @asynccontextmanager
@@ -98,10 +121,10 @@ async def chat(options: Options) -> AsyncIterator[Chat]:
 async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     await asyncio.to_thread(options.store.parent.mkdir, parents=True, exist_ok=True)
     store = await stack.enter_async_context(opened(options.store))
-    url, token, name = options.nats_url, options.nats_token, options.replica
-    nc = await stack.enter_async_context(await connect(url, name=name, token=token))
+    name = options.replica
+    nc = await stack.enter_async_context(await connect(options.nats, name=name))
     # What is replayed has its own connection, so that answers do not wait behind it.
-    feed_nc = await stack.enter_async_context(await connect(url, name=f"{name}-feed", token=token))
+    feed_nc = await stack.enter_async_context(await connect(options.nats, name=f"{name}-feed"))
     log = Log(nc)
     epoch = await _agree(store, log, path=options.store)
 
@@ -158,8 +181,8 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
         await _cancel(others)
 
     stack.push_async_callback(stop)
-    await stack.enter_async_context(serve_lists(url, token=token, name=f"{name}-lists", methods=list_methods(model)))
-    return Chat(folding=folding, feed=feed, reach=reach)
+    await stack.enter_async_context(serve_lists(options.nats, name=f"{name}-lists", methods=list_methods(model)))
+    return Chat(folding=folding, feed=feed, reach=reach, store=store)
 
 
 async def _agree(store: SqliteStore, log: Log, *, path: Path) -> Epoch:

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from petit.kit.access import NatsSettings
 
 
-class Settings(BaseSettings):
+class Settings(NatsSettings):
     """One chat process. Nothing secret has a default."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_CHAT_", frozen=True)
 
-    nats_url: str
-    """`nats://host:port`, several with commas."""
-    nats_token: SecretStr
+    host: str = "127.0.0.1"
+    """Where to listen for probes; there is nothing else."""
+    port: int = 8082
+    ready_lag: int = Field(default=10_000, ge=0)
+    """How many offsets the fold of a replica that is ready may be behind the log."""
     store: Path
     """The SQLite file of the read model; replicas on one machine share it."""
     replica: str = Field(default="chat-0", pattern=r"^[A-Za-z0-9_-]+$")

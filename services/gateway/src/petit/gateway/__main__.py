@@ -1,6 +1,7 @@
 """A gateway as a process of its own: `python -m petit.gateway`, set up by the environment."""
 
 import asyncio
+from functools import partial
 
 import httpx2
 
@@ -26,7 +27,7 @@ async def main(settings: Settings) -> None:
     clock = SystemClock()
     policy = Policy(issuer=settings.issuer, clients=settings.clients)
     async with (
-        await connect(settings.nats_url, name="gateway", token=settings.nats_token.get_secret_value()) as nc,
+        await connect(settings.nats, name="gateway") as nc,
         verifying(policy, clock=clock) as verifier,
         httpx2.AsyncClient() as client,
         asyncio.TaskGroup() as tasks,
@@ -57,7 +58,8 @@ async def main(settings: Settings) -> None:
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()
         async with edge.running(nc):
-            await serve(edge.asgi, host=settings.host, port=settings.port)
+            leave = partial(edge.readiness.leave, after_s=settings.drain_s)
+            await serve(edge.asgi, host=settings.host, port=settings.port, leave=leave)
         reading.cancel()
         await mirror.close()
 

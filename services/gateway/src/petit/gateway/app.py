@@ -24,12 +24,11 @@ from petit.gateway.handlers.creating import Creating
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.people import People
 from petit.gateway.handlers.reads import Reads
-from petit.gateway.handlers.sending import MAX_LAG_S, Sending
+from petit.gateway.handlers.sending import Sending
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.http.api import Handlers, api
 from petit.gateway.http.exchange import Door
 from petit.gateway.http.front import Front
-from petit.gateway.http.health import Check
 from petit.gateway.http.openapi import document
 from petit.gateway.http.send import SendRoute
 from petit.gateway.ports import Chats, Clock, Directory, Entry, Feed, Kind, Log, Mirror, Tickets, Tokens
@@ -38,12 +37,11 @@ from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
 from petit.kit.ids import Uuid7Maker
 from petit.kit.limits import MemoryLimits
+from petit.kit.probes import of_edge
 from petit.kit.rpc import answer, serve
 from petit.kit.serving import ASGI
 from petit.kit.tickets import Tickets as NatsTickets
 
-MAX_SKEW_S: Final = 20.0
-"""How wrong a gateway's clock may be; the dedupe window is made for it."""
 _FLUSH_S: Final = 1.0
 """Seconds that markers have to get out at the end."""
 _BATCHES: Final = 64
@@ -91,6 +89,8 @@ class Gateway:
         self._doing = Doing(
             sending=handlers.sending, views=handlers.views, deliveries=handlers.deliveries, limits=self._limits
         )
+        self.readiness = of_edge(ports.feed, ports.log)
+        """What `/readyz` answers."""
         door = Door(ports.tokens, self._limits)
         self.api: FastAPI = api(
             handlers,
@@ -99,7 +99,7 @@ class Gateway:
             tickets=ports.tickets,
             clock=ports.clock,
             secure=options.secure_cookies,
-            checks=_checks(ports),
+            readiness=self.readiness,
         )
         """Every route but `send`; for the OpenAPI file."""
         sends = SendRoute(door, handlers.sending)
@@ -202,18 +202,6 @@ def _handlers(ports: Ports, *, fresh_ms: int) -> Handlers:
         deliveries=Deliveries(chats=ports.chats, standing=standing),
         reads=Reads(ports.chats, people),
     )
-
-
-def _checks(ports: Ports) -> tuple[Check, ...]:
-    async def feed_is_current() -> str | None:
-        lag_s = ports.feed.lag_s
-        return None if lag_s <= MAX_LAG_S else f"the feed of this process lags {lag_s:.0f} s"
-
-    async def clock_is_right() -> str | None:
-        skew_s = await ports.log.clock_skew()
-        return None if abs(skew_s) <= MAX_SKEW_S else f"this clock is {skew_s:.0f} s ahead of the log's"
-
-    return feed_is_current, clock_is_right
 
 
 def openapi() -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """A notifier as a process of its own: `python -m petit.notifier`, set up by the environment."""
 
 import asyncio
+from functools import partial
 
 from petit.kit.auth import Policy, verifying
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
 from petit.kit.feed import Feed
-from petit.kit.log import Entry
+from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror, RpcSeeds
+from petit.kit.probes import of_edge, with_probes
 from petit.kit.serving import run, serve
 from petit.notifier.app import Options, notifier
 from petit.notifier.settings import Settings
@@ -23,7 +25,7 @@ async def main(settings: Settings) -> None:
     clock = SystemClock()
     policy = Policy(issuer=settings.issuer, clients=settings.clients)
     async with (
-        await connect(settings.nats_url, name="notifier", token=settings.nats_token.get_secret_value()) as nc,
+        await connect(settings.nats, name="notifier") as nc,
         verifying(policy, clock=clock) as verifier,
         asyncio.TaskGroup() as tasks,
     ):
@@ -38,7 +40,10 @@ async def main(settings: Settings) -> None:
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()
         async with edge.running():
-            await serve(edge.asgi, host=settings.host, port=settings.port, drain=edge.drain)
+            readiness = of_edge(feed, Log(nc))
+            app = with_probes(edge.asgi, readiness)
+            leave = partial(readiness.leave, after_s=settings.drain_s)
+            await serve(app, host=settings.host, port=settings.port, leave=leave, drain=edge.drain)
         reading.cancel()
         await mirror.close()
 

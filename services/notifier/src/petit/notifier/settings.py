@@ -1,12 +1,14 @@
 """What a deployment sets: environment variables `PETIT_NOTIFIER_…`."""
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from petit.kit.access import NatsSettings
 
 _MIB = 1024 * 1024
 
 
-class Settings(BaseSettings):
+class Settings(NatsSettings):
     """One notifier process. Nothing secret has a default."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_NOTIFIER_", frozen=True)
@@ -14,9 +16,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Where to listen."""
     port: int = 8081
-    nats_url: str
-    """`nats://host:port`, several with commas."""
-    nats_token: SecretStr
+    drain_s: float = Field(default=0.0, ge=0)
+    """How long to go on after SIGTERM, seconds: not ready any more, but serving until everybody knows."""
     issuer: str
     """The realm's URL, exactly as in tokens: `https://sso.example.org/realms/petit`."""
     clients: frozenset[str] = frozenset({"petit-web"})

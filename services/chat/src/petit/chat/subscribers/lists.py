@@ -11,13 +11,14 @@ from typing import Final
 
 import structlog
 from faststream.nats import NatsBroker, NatsMessage
-from faststream.nats.security import NatsToken
+from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.errors import Error as NatsError
 
 from petit.chat.subscribers.methods import Answering
 from petit.contracts.problems import Code, Refused
 from petit.contracts.rpc import Answer
 from petit.contracts.subjects import CHAT_QUEUE, chat_any
+from petit.kit.access import Access
 
 _WORKERS: Final = 32
 """Lists that are read at once."""
@@ -29,16 +30,15 @@ _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def serve_lists(
-    url: str, *, token: str | None, name: str, methods: Mapping[str, Answering]
-) -> AsyncIterator[None]:
+async def serve_lists(access: Access, *, name: str, methods: Mapping[str, Answering]) -> AsyncIterator[None]:
     """Take part in answering lists for as long as the context lasts; in the end, finish those begun.
 
     The broker has a connection of its own, and comes back for as long as it is not stopped.
     """
     broker = NatsBroker(
-        url,
-        security=NatsToken(token=token) if token is not None else None,
+        access.servers,
+        security=_security(access),
+        inbox_prefix=access.inbox_prefix,
         name=name,
         logger=None,
         apply_types=False,  # the methods have models of their own
@@ -61,6 +61,12 @@ async def serve_lists(
             _log.warning("lists.cut", error=str(error) or type(error).__name__)
         finally:
             await connection.close()
+
+
+def _security(access: Access) -> NatsToken | NatsUserPassword | None:
+    if access.user is not None:
+        return NatsUserPassword(access.user, access.password or "", ssl_context=access.tls())
+    return None if access.token is None else NatsToken(access.token, ssl_context=access.tls())
 
 
 async def _as_it_is(message: NatsMessage) -> bytes:

@@ -1,6 +1,5 @@
 """The API as FastAPI has it: every route but `send`, and how what goes wrong is answered."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
@@ -17,7 +16,7 @@ from petit.gateway.handlers.reads import Reads
 from petit.gateway.handlers.sending import Sending
 from petit.gateway.http.chats import add_chats
 from petit.gateway.http.exchange import Door, exchange_of
-from petit.gateway.http.health import Check, add_health
+from petit.gateway.http.health import add_health
 from petit.gateway.http.markers import add_markers
 from petit.gateway.http.members import add_members
 from petit.gateway.http.messages import add_messages
@@ -27,6 +26,7 @@ from petit.gateway.http.route import edge_route, refused_by_fastapi
 from petit.gateway.http.send import chat_in
 from petit.gateway.http.tickets import add_tickets
 from petit.gateway.ports import Clock, Feed, Tickets
+from petit.kit.probes import Readiness
 
 _NOT_FOUND = 404
 _METHOD_REFUSED = 405
@@ -47,7 +47,14 @@ class Handlers:
 
 
 def api(
-    handlers: Handlers, *, door: Door, feed: Feed, tickets: Tickets, clock: Clock, secure: bool, checks: Sequence[Check]
+    handlers: Handlers,
+    *,
+    door: Door,
+    feed: Feed,
+    tickets: Tickets,
+    clock: Clock,
+    secure: bool,
+    readiness: Readiness,
 ) -> FastAPI:
     """Return the application.
 
@@ -58,12 +65,12 @@ def api(
         tickets: Where tickets are kept.
         clock: What time it is.
         secure: The public origin is https.
-        checks: What must be right for `/readyz`.
+        readiness: What `/readyz` answers.
     """
     app = FastAPI(title="Petit Chat", openapi_url=None, redirect_slashes=False, separate_input_output_schemas=True)
     router = app.router
     router.route_class = edge_route(None)
-    add_health(router, checks=checks)
+    add_health(router, readiness=readiness)
     router.route_class = edge_route(door)
     add_chats(router, creating=handlers.creating, commands=handlers.commands, reads=handlers.reads)
     add_members(router, commands=handlers.commands, reads=handlers.reads)

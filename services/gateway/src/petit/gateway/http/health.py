@@ -1,6 +1,5 @@
 """`/healthz` and `/readyz`: whether this process lives, and whether it should be given requests."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -8,9 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from petit.contracts.problems import Unavailable
 from petit.gateway.http.answers import answer
+from petit.kit.probes import HEALTHZ, READYZ, Readiness
 
-Check = Callable[[], Awaitable[str | None]]
-"""Says what is wrong, in one sentence; None where nothing is."""
 _TAGS: Final = ["health"]
 
 
@@ -22,19 +20,18 @@ class Healthy(BaseModel):
     ok: bool = True
 
 
-def add_health(router: APIRouter, *, checks: Sequence[Check]) -> None:
+def add_health(router: APIRouter, *, readiness: Readiness) -> None:
     """Add the routes that an orchestrator asks; no token needed."""
 
-    @router.get("/healthz", operation_id="getHealth", response_model=Healthy)
+    @router.get(HEALTHZ, operation_id="getHealth", response_model=Healthy)
     async def healthy() -> Response:
         """Answer while the process lives."""
         return answer(Healthy())
 
-    @router.get("/readyz", operation_id="getReadiness", response_model=Healthy)
+    @router.get(READYZ, operation_id="getReadiness", response_model=Healthy)
     async def ready() -> Response:
-        """Answer 200 while requests may come: the feed is current, the clock right, the log reachable; else 503."""
-        for check in checks:
-            wrong = await check()
-            if wrong is not None:
-                raise Unavailable(wrong)
+        """Answer 200 while requests may come: the feed is current and the clock right; else 503."""
+        wrong = await readiness.wrong()
+        if wrong is not None:
+            raise Unavailable(wrong)
         return answer(Healthy())

@@ -24,6 +24,8 @@ from petit.cli.load.result import Result
 PLAN = Plan(
     mode=Mode.FANOUT,
     address=Address(host="127.0.0.1", port=0),
+    issuer=Address(host="127.0.0.1", port=0),
+    secret="",
     rooms=2,
     members=3,
     rates=(50.0,),
@@ -47,7 +49,9 @@ PLAN = Plan(
 async def run(plan: Plan, *, fake: Fake) -> Result:
     async with serving(fake):
         address = Address(host="127.0.0.1", port=fake.port)
-        return await conduct(replace(plan, address=address), command="petit load", progress=Progress(out=StringIO()))
+        return await conduct(
+            replace(plan, address=address, issuer=address), command="petit load", progress=Progress(out=StringIO())
+        )
 
 
 @pytest.mark.parametrize("transport", Transport)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from petit.cli.load.plan import Address, Mode, Plan, SendBy, Transport, parse_rates
+from petit.cli.load.plan import Address, Mode, Plan, SendBy, Stack, Transport, parse_rates
 from petit.cli.load.stamp import MIN_SIZE
 
 if TYPE_CHECKING:
@@ -30,6 +30,19 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     url: Annotated[
         str | None, typer.Option(help=f"Base URL; by default where --data runs, or {_URL}.", show_default=False)
     ] = None,
+    stack: Annotated[
+        Stack,
+        typer.Option(help="What runs there; with `real`, people are made with PETIT_SERVICE_SECRET instead of --data."),
+    ] = Stack.EMBEDDED,
+    issuer: Annotated[
+        str, typer.Option(help="Base URL of Keycloak, admin API included, where it is not the server's.")
+    ] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="Of client petit-gateway, to make people.", envvar="PETIT_SERVICE_SECRET", show_default=False
+        ),
+    ] = "",
     mode: Annotated[Mode, typer.Option(help="Which scenario to run.")] = Mode.FANOUT,
     rooms: Annotated[int, typer.Option(min=1, help="Rooms.")] = 20,
     members: Annotated[int, typer.Option(min=1, help="People in each room; all of them listen.")] = 50,
@@ -67,10 +80,16 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
     Latency counts from when a message was due, whatever the server does. Progress goes to standard error.
     Exits with 1, and without a score, if a delivery was lost, doubled or out of order.
     """
+    from petit.cli.load.people import read_secret
+
+    local = data if stack is Stack.EMBEDDED and data.exists() else None
     try:
+        address = Address.parse(url or (local and _running(local)) or _URL)
         plan = Plan(
             mode=mode,
-            address=Address.parse(url or _running(data) or _URL),
+            address=address,
+            issuer=Address.parse(issuer) if issuer else address,
+            secret=secret or read_secret(local),
             rooms=rooms,
             members=members,
             rates=parse_rates(rate),
@@ -82,7 +101,7 @@ def load(  # noqa: PLR0913 - one parameter is one option of the command
             inflight=inflight,
             workers=workers,
             floor=floor,
-            data=data if data.exists() else None,
+            data=local,
             pids=pids,
             sizes=tuple(sorted(int(part) for part in sizes.split(","))),
             outage=outage,

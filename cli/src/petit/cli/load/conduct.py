@@ -13,7 +13,6 @@ from petit.cli.load.fold import folding
 from petit.cli.load.growth import Site, growth
 from petit.cli.load.idle import idle
 from petit.cli.load.meter import Process, parse_pids, read_state
-from petit.cli.load.people import read_secret
 from petit.cli.load.plan import MAX, Mode, Plan
 from petit.cli.load.progress import Progress
 from petit.cli.load.result import Result, Step
@@ -67,8 +66,8 @@ async def conduct(plan: Plan, *, command: str, progress: Progress) -> Result:
     """
     run = os.urandom(4).hex()
     pids = server_processes(plan)
-    async with api(plan.address) as way, crew(plan.workers) as hands:
-        companies = await gather(way, plan=plan, run=run, secret=read_secret(plan.data), note=progress.note)
+    async with api(plan.address) as way, api(plan.issuer) as issuer, crew(plan.workers) as hands:
+        companies = await gather(way, issuer=issuer, plan=plan, run=run, note=progress.note)
         await asyncio.sleep(plan.warm_up)
         on = _Run(
             plan=plan,

@@ -49,7 +49,7 @@ async def people(api: Api, *, names: list[str], secret: str, made: Callable[[int
     """Log people in, each with their name as password, creating who is not there.
 
     Args:
-        api: the server.
+        api: the issuer.
         names: one of each person.
         secret: of the issuer's confidential client, to create people; empty if all exist.
         made: told how many are ready, while it goes on.
@@ -87,7 +87,8 @@ async def log_in(api: Api, name: str) -> Person:
     reply = await api.ask("POST", _TOKEN, body=form, allow=(_UNAUTHORIZED,))
     if reply.status == _UNAUTHORIZED:
         raise NoPeople(
-            f"there is no {name!r}, and without the data folder of `petit up` (--data) nobody can be created"
+            f"there is no {name!r}, and nobody can be created without the data folder of `petit up` (--data), or with"
+            " --stack real without PETIT_SERVICE_SECRET, the secret of client petit-gateway"
         )
     body = reply.json()
     token = str(body["access_token"])
@@ -99,7 +100,7 @@ async def _admin(api: Api, secret: str) -> str:
     try:
         return str((await api.ask("POST", _TOKEN, body=form)).json()["access_token"])
     except ApiRefused as refused:
-        raise NoPeople(f"the issuer does not know this data folder's secret: {refused}") from refused
+        raise NoPeople(f"the issuer does not know this secret of client petit-gateway: {refused}") from refused
 
 
 async def _create(api: Api, name: str, *, admin: str) -> None:

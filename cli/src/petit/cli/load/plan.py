@@ -21,6 +21,13 @@ class Mode(StrEnum):
     GROWTH = "growth"
 
 
+class Stack(StrEnum):
+    """What kind of installation is measured."""
+
+    EMBEDDED = "embedded"
+    REAL = "real"
+
+
 class Transport(StrEnum):
     """How receivers listen."""
 
@@ -65,6 +72,10 @@ class Plan:
 
     mode: Mode
     address: Address
+    issuer: Address
+    """Where Keycloak's token and admin API are; the embedded stack serves them itself."""
+    secret: str
+    """Of the issuer's confidential client, to make people; empty if all exist."""
     rooms: int
     members: int
     """People in each room, every one of them listening."""

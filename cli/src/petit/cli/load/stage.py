@@ -26,14 +26,14 @@ class Company:
     people: tuple[Person, ...]
 
 
-async def gather(api: Api, *, plan: Plan, run: str, secret: str, note: Callable[[str], None]) -> list[Company]:
+async def gather(api: Api, *, issuer: Api, plan: Plan, run: str, note: Callable[[str], None]) -> list[Company]:
     """Make the rooms of a plan and the people in them.
 
     Args:
         api: the server.
+        issuer: where people are made and log in.
         plan: how many rooms and members.
         run: tells this run's rooms from others.
-        secret: see `people.people`.
         note: told how far it is.
 
     Raises:
@@ -42,9 +42,9 @@ async def gather(api: Api, *, plan: Plan, run: str, secret: str, note: Callable[
     """
     total = plan.rooms * plan.members
     crowd = await people(
-        api,
+        issuer,
         names=[f"load-{place}" for place in range(total)],
-        secret=secret,
+        secret=plan.secret,
         made=lambda count: note(f"{count:,} of {total:,} people logged in"),
     )
     gate = asyncio.Semaphore(8)

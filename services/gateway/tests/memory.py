@@ -27,7 +27,7 @@ from petit.contracts.rpc import (
     ViewsPage,
 )
 from petit.contracts.rules import ChatState, Placed, VoidReason
-from petit.contracts.signals import Msg, OpsRules, Signal, View, decode, digest, encode
+from petit.contracts.signals import Msg, OpsRules, SessionRevoked, Signal, View, decode, digest, encode
 from petit.contracts.subjects import chat_signal
 from petit.gateway.ports import Found, PeoplePage
 from petit.kit.auth import Principal
@@ -134,7 +134,7 @@ class MemoryChats:
         log.chats = self
 
     def fold(self, signal: Signal, offset: Offset) -> None:
-        if isinstance(signal, OpsRules) or signal.chat is None:
+        if isinstance(signal, OpsRules | SessionRevoked) or signal.chat is None:
             return
         state = self.states.setdefault(signal.chat, ChatState(chat=signal.chat))
         verdict = rules.apply(state, signal, offset=offset)
@@ -151,7 +151,7 @@ class MemoryChats:
     async def propose(self, ask: Propose) -> Found[Proposed]:
         self._answer(ask)
         signal = ask.signal
-        assert not isinstance(signal, OpsRules)
+        assert not isinstance(signal, OpsRules | SessionRevoked)
         assert signal.chat is not None
         before = self._before.get((signal.by, signal.id))
         if before is not None:

@@ -21,6 +21,7 @@ class Code(StrEnum):
     TOKEN_MISSING = "token.missing"  # noqa: S105 - a problem's code, not a secret
     TOKEN_INVALID = "token.invalid"  # noqa: S105 - likewise
     TOKEN_EXPIRED = "token.expired"  # noqa: S105 - likewise
+    CREDENTIALS_INVALID = "credentials.invalid"
     ACCOUNT_BANNED = "account.banned"
     ADDRESS_BANNED = "address.banned"
     ROLE_REQUIRED = "role.required"
@@ -51,6 +52,7 @@ _FACTS: Final[dict[Code, tuple[int, str]]] = {
     Code.TOKEN_MISSING: (401, "An access token is needed"),
     Code.TOKEN_INVALID: (401, "The access token is not valid"),
     Code.TOKEN_EXPIRED: (401, "The access token has expired"),
+    Code.CREDENTIALS_INVALID: (401, "This username and password let nobody in"),
     Code.ACCOUNT_BANNED: (403, "This account is banned"),
     Code.ADDRESS_BANNED: (403, "This address is banned"),
     Code.ROLE_REQUIRED: (403, "This needs a role that you do not have"),

@@ -291,6 +291,8 @@ class RenewAsk(_Wire):
     user: UserId
     expires_at: float
     """Unix time, seconds."""
+    session: str = ""
+    """The log-in of the new token (`sid`); empty if unknown."""
 
 
 class Renewed(_Wire):
@@ -311,6 +313,8 @@ class TicketFor(_Wire):
     """The log-in (`sid`); empty if unknown."""
     expires_at: float
     """When the token that bought the ticket ends, and with it the stream: Unix time, seconds."""
+    issued_at: float = 0.0
+    """When that token was made: Unix time, seconds."""
 
 
 # ── progress, and what clients write on a WebSocket ─────────────────────────────────────────────────

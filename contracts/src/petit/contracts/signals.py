@@ -157,6 +157,21 @@ class View(_OfChat):
     data: ViewData
 
 
+class SessionRevokedData(_Frozen):
+    """Which log-in is over."""
+
+    session: str | None = None
+    """The log-in (`sid`); None: all that the person began up to the signal's `at`."""
+
+
+class SessionRevoked(Envelope):
+    """A log-in is over before its tokens are: its streams close, and no edge takes its tokens any more."""
+
+    type: Literal["session.revoked"] = "session.revoked"
+    person: UserId
+    data: SessionRevokedData
+
+
 class OpsRulesData(_Frozen):
     """Which rules hold from here on."""
 
@@ -182,7 +197,7 @@ class UnknownSignal(Envelope):
 
 ChatSignal = Msg | MsgVoid | ChatCreated | ChatUpdated | Joined | Left | RoleChanged | View
 """What a chat's state is folded from."""
-Signal = ChatSignal | OpsRules | UnknownSignal
+Signal = ChatSignal | SessionRevoked | OpsRules | UnknownSignal
 
 MODELS: Final[dict[str, type[Signal]]] = {
     "msg": Msg,
@@ -193,6 +208,7 @@ MODELS: Final[dict[str, type[Signal]]] = {
     "left": Left,
     "role": RoleChanged,
     "view": View,
+    "session.revoked": SessionRevoked,
     "ops.rules": OpsRules,
 }
 """Every type that this version publishes, by name."""
@@ -213,6 +229,7 @@ AnySignal = Annotated[
     | Annotated[Left, Tag("left")]
     | Annotated[RoleChanged, Tag("role")]
     | Annotated[View, Tag("view")]
+    | Annotated[SessionRevoked, Tag("session.revoked")]
     | Annotated[OpsRules, Tag("ops.rules")]
     | Annotated[UnknownSignal, Tag(_UNKNOWN)],
     Discriminator(_tag),

@@ -24,6 +24,10 @@ GATEWAY_QUEUE: Final = "gateway"
 CHAT_QUEUE: Final = "chat"
 OPS_RULES: Final = "signal.0.ops.rules"
 
+SESSION_REVOKED: Final = "session.revoked"
+"""The kind of a person signal: a log-in is over."""
+ALL_SESSIONS_REVOKED: Final = f"signal.*.person.*.{SESSION_REVOKED}"
+
 Family = Literal["msg", "member", "view", "call"]
 _FAMILIES: Final[dict[str, Family]] = {
     "msg": "msg",

@@ -23,7 +23,7 @@ from petit.contracts.rpc import (
     SentBefore,
     ViewsPage,
 )
-from petit.contracts.signals import OpsRules
+from petit.contracts.signals import OpsRules, SessionRevoked
 from petit.contracts.subjects import chat_any, chat_owner, partition
 from petit.gateway.ports import TRACEPARENT, Found
 from petit.kit.connection import Connection
@@ -43,7 +43,7 @@ class NatsChats:
 
     async def propose(self, ask: Propose) -> Found[Proposed]:
         """See `Chats.propose`."""
-        chat = ask.signal.chat if not isinstance(ask.signal, OpsRules) else None
+        chat = None if isinstance(ask.signal, OpsRules | SessionRevoked) else ask.signal.chat
         if chat is None:
             raise ValueError(f"a {ask.signal.type} is no chat's, and nobody decides it")
         return await self._owner(chat, "propose", ask, body=Proposed)

@@ -101,7 +101,7 @@ async def test_the_newest_rules_are_remembered(repository: Repository) -> None:
 
 
 async def test_an_older_row_of_a_chat_never_wins(repository: Repository) -> None:
-    new = ChatRow(GROUP, Offset(20), "group", "new", "about", "2026", Seq(2), Offset(19), 3)  # type: ignore[arg-type]  # plain text
+    new = ChatRow(GROUP, Offset(20), "group", "new", "about", "2026", Seq(2), Offset(19), 3, 4)  # type: ignore[arg-type]  # plain text
     old = new._replace(offset=Offset(10), title="old", head_seq=Seq(1))
 
     await repository.commit(batch(chats=[new]))

@@ -51,6 +51,21 @@ async def test_another_version_of_the_tables_is_refused(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_file_of_the_first_version_is_brought_up_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    log = [created(GROUP, "group", ADA), said(GROUP, "bob", id="void"), said(GROUP, ADA, id="1")]  # type: ignore[arg-type]  # plain text
+    async with opened(path) as store:
+        await fold(store, cut(log, [2]))
+        before = await store.digest()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("ALTER TABLE chat_state DROP COLUMN signals")
+        db.execute("UPDATE meta SET value = 1 WHERE name = 'schema'")
+
+    async with opened(path) as store:
+        assert (await store.heads([GROUP]))[GROUP].signals == 3
+        assert await store.digest() == before
+
+
 async def test_a_page_that_is_damaged_later_is_named_too(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     async with opened(path) as store:

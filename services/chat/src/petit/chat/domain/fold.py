@@ -49,6 +49,7 @@ def fold_chat(chat: Chat, payload: bytes, *, offset: Offset, into: Batch) -> Sig
     """Move a chat over the signal stored at `offset`, which must be later than `chat.state.offset`."""
     state = chat.state
     into.touched[state.chat] = chat
+    chat.signals += 1
     signal = decode_of_chat(payload, chat=state.chat)
     if signal is None:
         rules.malformed(state, offset=offset)

@@ -28,6 +28,8 @@ class ChatRow(NamedTuple):
     last_offset: Offset
     """The offset of the newest message; 0 where there is none."""
     members_count: int
+    signals: int
+    """How many of the chat's signals were folded, void ones included: a store may cut partitions by it."""
 
 
 class MemberRow(NamedTuple):
@@ -145,6 +147,8 @@ class Chat:
     """The offset of the newest message; 0 where there is none."""
     since: dict[UserId, Offset] = field(default_factory=dict)
     """Where present roles began, of the members whose role is not that of their joining."""
+    signals: int = 0
+    """How many of its signals were folded, void ones included."""
 
     def row(self) -> ChatRow:
         """Return the chat's row as of now."""
@@ -159,6 +163,7 @@ class Chat:
             state.head_seq,
             self.last_offset,
             len(state.members),
+            self.signals,
         )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from petit.chat.adapters.sqlite.schema import SCHEMA_VERSION, TABLES
+from petit.chat.adapters.sqlite.schema import SCHEMA_VERSION, TABLES, UPGRADES
 from petit.chat.adapters.sqlite.writes import transaction
 from petit.chat.ports import StoreBroken, StoreDown
 
@@ -53,7 +53,7 @@ def connect(path: Path, *, cache_mib: int, read_only: bool = False) -> sqlite3.C
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new file; refuse one that is not ours.
+    """Make the tables in a new file, and those of an earlier version into this one's; refuse one that is not ours.
 
     Raises:
         StoreBroken: another program or another version wrote it.
@@ -64,11 +64,14 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     _to_wal(db)
     with transaction(db):
         if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            for statement in filter(None, map(str.strip, TABLES.split(";"))):
-                db.execute(statement)
+            _execute(db, TABLES)
             db.execute("INSERT INTO meta VALUES ('schema', ?)", (SCHEMA_VERSION,))
         known = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").fetchone()[0]
         version = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() if known else None
+        while version is not None and version[0] in UPGRADES:
+            _execute(db, UPGRADES[version[0]])
+            version = (version[0] + 1,)
+            db.execute("UPDATE meta SET value = ? WHERE name = 'schema'", version)
     if version != (SCHEMA_VERSION,):
         raise StoreBroken(
             f"{path} is not a read model of this version (it says {version and version[0]}, we need {SCHEMA_VERSION}):"
@@ -104,6 +107,11 @@ def translated(path: Path) -> Iterator[None]:
         if code in _DOWN:
             raise StoreDown(f"{path}: {error}") from error
         raise
+
+
+def _execute(db: sqlite3.Connection, statements: str) -> None:
+    for statement in filter(None, map(str.strip, statements.split(";"))):
+        db.execute(statement)
 
 
 def _to_wal(db: sqlite3.Connection) -> None:

@@ -3,20 +3,20 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from petit.chat.adapters.sqlite import queries
 from petit.chat.adapters.sqlite.connections import connect, prepare, translated
 from petit.chat.adapters.sqlite.schema import DERIVED
+from petit.chat.domain.digest import Digest
 from petit.contracts.ids import Epoch, Offset
 
 T = TypeVar("T")
 
 
 def digest(path: Path) -> str:
-    """Return what two read models of the same log share: 64 hex digits over every derived row, in order of key.
+    """Return what two read models of the same log share: 64 hex digits over every derived row.
 
     Left out is what is no function of the log alone: checkpoints, delivered markers, and which announcements were seen.
 
@@ -82,11 +82,10 @@ def _with(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
 
 
 def _digest(db: sqlite3.Connection) -> str:
-    digest = sha256()
+    digest = Digest()
     db.execute("BEGIN")
     for table, columns in DERIVED.items():
-        digest.update(f"{table}\n".encode())
-        for row in db.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}"):  # noqa: S608 - our own words
-            digest.update(f"{row}\n".encode())
+        for row in db.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - our own words
+            digest.add(table, row)
     db.execute("COMMIT")
-    return digest.hexdigest()
+    return digest.hex()

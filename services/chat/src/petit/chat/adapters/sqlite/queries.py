@@ -23,7 +23,7 @@ from petit.chat.ports import LastMessage
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 from petit.contracts.rules import ChatState, Member
 
-_CHAT: Final = "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count"
+_CHAT: Final = "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count, signals"
 _MEMBER: Final = "chat, joined_offset, user, from_offset, role, joined_at"
 _MEMBERSHIP: Final = "user, chat, offset, joined_offset, role"
 _SIGNAL: Final = "s.offset, s.chat, s.seq, s.id, s.by, s.payload, s.to_members, s.also, s.successor, s.void"
@@ -69,7 +69,10 @@ def chats(db: sqlite3.Connection, ids: Collection[ChatId]) -> dict[ChatId, Chat]
     """See `Repository.chats`."""
     db.execute("BEGIN")  # both reads from one snapshot: members exactly as of the chat's row
     try:
-        found = {chat: Chat(state=_state(row), last_offset=row.last_offset) for chat, row in heads(db, ids).items()}
+        found = {
+            chat: Chat(state=_state(row), last_offset=row.last_offset, signals=row.signals)
+            for chat, row in heads(db, ids).items()
+        }
         members = _rows(
             db,
             _MEMBER,

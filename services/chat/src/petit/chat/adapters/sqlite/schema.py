@@ -9,8 +9,17 @@ Everything else is clustered by what it is read by (`WITHOUT ROWID`, sqlite.org/
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
-"""Of the tables below; a file with another is refused, because a read model is rebuilt, not migrated."""
+SCHEMA_VERSION: Final = 2
+"""Of the tables below; a file with another is refused, because a read model is rebuilt, unless `UPGRADES` knows how."""
+
+UPGRADES: Final = {
+    1: """
+ALTER TABLE chat_state ADD COLUMN signals INTEGER NOT NULL DEFAULT 0;
+UPDATE chat_state SET signals = counted.n
+    FROM (SELECT chat, count(*) AS n FROM signals GROUP BY chat) AS counted WHERE counted.chat = chat_state.chat;
+""",
+}
+"""What makes the next version of each earlier one, in the transaction that opens the file."""
 
 TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -18,7 +27,8 @@ CREATE TABLE checkpoints (partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL
 CREATE TABLE rules (offset INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 CREATE TABLE chat_state (
     chat TEXT PRIMARY KEY, offset INTEGER NOT NULL, kind TEXT, title TEXT, about TEXT, created_at TEXT NOT NULL,
-    head_seq INTEGER NOT NULL, last_offset INTEGER NOT NULL, members_count INTEGER NOT NULL
+    head_seq INTEGER NOT NULL, last_offset INTEGER NOT NULL, members_count INTEGER NOT NULL,
+    signals INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE members (
     chat TEXT, joined_offset INTEGER, user TEXT, from_offset INTEGER, role TEXT NOT NULL, joined_at TEXT NOT NULL,
@@ -56,7 +66,7 @@ CREATE TABLE delivered (chat TEXT, user TEXT, seq INTEGER NOT NULL, PRIMARY KEY 
 
 DERIVED: Final = {
     "rules": "offset, version",
-    "chat_state": "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count",
+    "chat_state": "chat, offset, kind, title, about, created_at, head_seq, last_offset, members_count, signals",
     "members": "chat, joined_offset, user, from_offset, role, joined_at, to_offset",
     "memberships": "user, chat, offset, joined_offset, role",
     "signals": "offset, chat, seq, id, by, payload, to_members, also, successor, void",

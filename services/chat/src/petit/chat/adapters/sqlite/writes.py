@@ -30,7 +30,7 @@ _CHATS: Final = _Write(
     "INSERT INTO chat_state VALUES",
     "ON CONFLICT DO UPDATE SET offset = excluded.offset, kind = excluded.kind, title = excluded.title,"
     " about = excluded.about, created_at = excluded.created_at, head_seq = excluded.head_seq,"
-    " last_offset = excluded.last_offset, members_count = excluded.members_count"
+    " last_offset = excluded.last_offset, members_count = excluded.members_count, signals = excluded.signals"
     " WHERE excluded.offset > chat_state.offset",
 )
 _OPENED: Final = _Write("INSERT INTO members (chat, joined_offset, user, from_offset, role, joined_at) VALUES", _KEEP)

@@ -11,7 +11,13 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("prove", deadline=None, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-pytest_plugins = ["tests.prove.figures", "tests.prove.results"]
+pytest_plugins = ["tests.prove.figures", "tests.prove.results", "tests.real.servers"]
+_CI_HAS = {
+    "browser": "Chromium",
+    "real": "a Docker engine",
+    "k8s": "kustomize and kubeconform",
+    "cluster": "a Kubernetes cluster",
+}
 _left_to_ci: list[str] = []
 
 
@@ -35,8 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Remember the tests that need a browser and were left out."""
-    _left_to_ci.extend(item.nodeid for item in items if item.get_closest_marker("browser"))
+    """Remember the tests that need more than Python and were left out."""
+    _left_to_ci.extend(item.nodeid for item in items if any(map(item.get_closest_marker, _CI_HAS)))
 
 
 @pytest.hookimpl(trylast=True)
@@ -53,7 +59,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what was left to CI."""
-    if _left_to_ci and "not browser" in config.getoption("markexpr"):
-        terminalreporter.section("left to CI, which has Chromium")
+    chosen = config.getoption("markexpr")
+    missing = [what for marker, what in _CI_HAS.items() if f"not {marker}" in chosen]
+    if _left_to_ci and missing:
+        terminalreporter.section(f"left to CI, which has {', '.join(missing)}")
         for name in _left_to_ci:
             terminalreporter.write_line(name)

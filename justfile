@@ -2,7 +2,7 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
-browsers := if env("CI", "") == "true" { "" } else { "-m 'not browser'" }
+python_only := if env("CI", "") == "true" { "" } else { "-m 'not browser and not real and not k8s and not cluster'" }
 
 # list the recipes
 default:
@@ -31,9 +31,9 @@ imports:
 houses *arguments:
     pytest tests/house {{ arguments }}
 
-# every other test, with branch coverage unless arguments choose some; browser tests in CI only, as in `./petit test`
+# every other test, with branch coverage unless arguments choose some; what needs more than Python in CI only, as in `./petit test`
 test *arguments:
-    pytest --ignore=tests/house {{ browsers }} {{ if arguments == "" { "--cov" } else { arguments } }}
+    pytest --ignore=tests/house {{ python_only }} {{ if arguments == "" { "--cov" } else { arguments } }}
 
 # the long proofs in full, with progress
 prove *arguments:

@@ -14,7 +14,10 @@ MEMBERS = ["contracts", "kit", "services/gateway", "services/chat", "services/no
 HOMES = {f"petit.{member.split('/')[-1].replace('python', 'client')}": f"{member}/src" for member in MEMBERS}
 """The folder from which each package is imported; everything else is imported from the root."""
 
-PLUGINS = ["tests/e2e/scale.py", "tests/prove/figures.py", "tests/prove/results.py"]
+PLUGINS = [
+    *("tests/e2e/scale.py", "tests/e2e/waiting.py", "tests/prove/figures.py", "tests/prove/results.py"),
+    *("tests/real/engine.py", "tests/real/servers.py"),
+]
 """What conftest.py loads."""
 
 LINT_IMPORTS = ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-logo", "--no-cache"]

@@ -1,0 +1,177 @@
+"""Servers that any test may ask for by a fixture's name: `cassandra`, `keycloak`, `nats_cluster`.
+
+One of each serves the whole run. `PETIT_TEST_CASSANDRA=host:port` and `PETIT_TEST_KEYCLOAK=url` name servers
+that run already; otherwise they start in containers, from images that `deploy/docker/local/build` made.
+"""
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+
+from tests.e2e.waiting import until
+from tests.real.engine import Box, Net, Recipe, free_port, ok, together, when_answers, when_logged
+
+CASSANDRA_IMAGE: Final = "petit-local/cassandra:ci"
+KEYCLOAK_IMAGE: Final = "petit-local/keycloak:ci"
+NATS_IMAGE: Final = "petit-local/nats:ci"
+ADMIN: Final = "admin"
+"""Name and password of Keycloak's first administrator, in the image for tests."""
+GATEWAY_SECRET: Final = "petit-gateway-dev-secret"
+"""What the client `petit-gateway` is imported with in deploy/keycloak/dev.env."""
+LOGIN_SECRET: Final = "petit-login-dev-secret"
+"""What the client `petit-login` is imported with in deploy/keycloak/dev.env."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cassandra:
+    """One node; each test takes a keyspace of its own."""
+
+    host: str
+    port: int
+    box: Box | None = None
+    """Its container, to be hurt; nothing where the server was there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keycloak:
+    """A Keycloak that has the realm `petit`; each test takes people of its own."""
+
+    url: str
+    """Its base, without a slash at the end: the realm is at `/realms/petit`."""
+    admin_user: str
+    """Of the realm `master`."""
+    admin_password: str
+    gateway_secret: str = GATEWAY_SECRET
+    login_secret: str = LOGIN_SECRET
+    box: Box | None = None
+    """Its container, to be hurt; nothing where the server was there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsCluster:
+    """Three nodes with JetStream; each test takes streams of its own, and leaves all nodes running."""
+
+    nodes: tuple[Box, ...]
+    ports: tuple[int, ...]
+    """Where each node takes clients; the same after a restart."""
+    monitors: tuple[int, ...] = field(default=())
+    """Where each node answers `/healthz` and `/jsz`."""
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Where clients connect."""
+        return [f"nats://127.0.0.1:{port}" for port in self.ports]
+
+    def kill(self, node: int) -> None:
+        """`kill -9`."""
+        self.nodes[node].kill()
+
+    def start(self, node: int) -> None:
+        """Start a node that was killed, and wait until it has caught up."""
+        self.nodes[node].start()
+        self.when_healthy(node)
+
+    def pause(self, node: int) -> None:
+        """Freeze a node."""
+        self.nodes[node].pause()
+
+    def unpause(self, node: int) -> None:
+        """Let a node go on."""
+        self.nodes[node].unpause()
+
+    def when_healthy(self, node: int) -> None:
+        """Wait until a node says that its streams are current."""
+        when_answers(self.nodes[node], f"http://127.0.0.1:{self.monitors[node]}/healthz")
+
+    def leader(self, stream: str, *, account: str = "$G") -> int:
+        """Return the node that leads a stream, by its number.
+
+        Raises:
+            AssertionError: none does within ten seconds.
+        """
+
+        def asked() -> str:
+            for monitor in self.monitors:
+                url = f"http://127.0.0.1:{monitor}/jsz?acc={account}&streams=true"
+                if not ok(url):
+                    continue
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    told = json.load(answer)
+                for one in (told.get("account_details") or [{}])[0].get("stream_detail") or []:
+                    if one["name"] == stream and (one.get("cluster") or {}).get("leader"):
+                        return str(one["cluster"]["leader"])
+            return ""
+
+        name = until(asked, within_s=10, what=f"{stream} has a leader")
+        return int(name.rpartition("-")[2])
+
+
+@pytest.fixture(scope="session")
+def cassandra() -> Iterator[Cassandra]:
+    """One Cassandra node."""
+    if there := os.environ.get("PETIT_TEST_CASSANDRA"):
+        host, _, given = there.rpartition(":")
+        yield Cassandra(host=host, port=int(given))
+        return
+    with Net() as net:
+        port = free_port()
+        box = net.box("cassandra", cassandra_recipe(port=port))
+        box.start()
+        when_logged(box, "Startup complete")
+        yield Cassandra(host="127.0.0.1", port=port, box=box)
+
+
+@pytest.fixture(scope="session")
+def keycloak() -> Iterator[Keycloak]:
+    """One Keycloak with our realm, the people of `people.dev.json`, and an administrator."""
+    if there := os.environ.get("PETIT_TEST_KEYCLOAK"):
+        yield Keycloak(url=there.rstrip("/"), admin_user=ADMIN, admin_password=ADMIN)
+        return
+    with Net() as net:
+        port, management = free_port(), free_port()
+        box = net.box("keycloak", keycloak_recipe(ports={8080: port, 9000: management}))
+        box.start()
+        when_answers(box, f"http://127.0.0.1:{management}/health/ready")
+        yield Keycloak(url=f"http://127.0.0.1:{port}", admin_user=ADMIN, admin_password=ADMIN, box=box)
+
+
+@pytest.fixture(scope="session")
+def nats_cluster() -> Iterator[NatsCluster]:
+    """Three NATS nodes, `nats-0` to `nats-2`, that anyone may use."""
+    with Net() as net:
+        ports = tuple(free_port() for _ in range(3))
+        monitors = tuple(free_port() for _ in range(3))
+        nodes = tuple(
+            net.box(f"nats-{number}", _plain_nats(number, port=port, monitor=monitor))
+            for number, (port, monitor) in enumerate(zip(ports, monitors, strict=True))
+        )
+        together(node.start for node in nodes)
+        cluster = NatsCluster(nodes=nodes, ports=ports, monitors=monitors)
+        for number in range(3):
+            cluster.when_healthy(number)
+        yield cluster
+
+
+def cassandra_recipe(*, port: int | None = None) -> Recipe:
+    """Return how a node is made; with a port it is published there."""
+    return Recipe(image=CASSANDRA_IMAGE, ports={} if port is None else {9042: port}, memory="1g")
+
+
+def keycloak_recipe(*, ports: dict[int, int], env: dict[str, str] | None = None) -> Recipe:
+    """Return how a Keycloak with our realm in its own file is made."""
+    return Recipe(image=KEYCLOAK_IMAGE, ports=ports, env=env or {}, memory="1g")
+
+
+def _plain_nats(number: int, *, port: int, monitor: int) -> Recipe:
+    routes = ",".join(f"nats://nats-{node}:6222" for node in range(3))
+    command = [
+        *("--jetstream", "--store_dir", "/data", "--http_port", "8222", "--name", f"nats-{number}"),
+        *("--cluster_name", "petit", "--cluster", "nats://0.0.0.0:6222", "--routes", routes),
+        *("--client_advertise", f"127.0.0.1:{port}"),
+    ]
+    return Recipe(image=NATS_IMAGE, command=command, ports={4222: port, 8222: monitor}, memory="512m")

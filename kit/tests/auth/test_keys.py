@@ -255,3 +255,36 @@ async def test_only_signing_keys_of_our_algorithms_are_taken(issuer: MemoryIssue
     assert await accepted(verifier, issuer.mint(kid="first"))
     for kid in ("encryption", "short", "longer-hash"):
         assert await refused(verifier, issuer.mint(kid=kid))
+
+
+async def test_an_issuer_is_asked_where_it_is_reached_and_named_as_in_tokens(
+    issuer: MemoryIssuer, clock: Clock
+) -> None:
+    inside = "http://keycloak:8080/realms/petit"
+    issuer.answers = {
+        f"{inside}/.well-known/openid-configuration": httpx2.Response(
+            200, json={"issuer": ISSUER, "jwks_uri": f"{inside}/certs"}
+        ),
+        f"{inside}/certs": httpx2.Response(200, json={"keys": issuer.listed}),
+    }
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(issuer.answer))
+    keys = Keys(ISSUER, realm=inside, client=client, clock=clock)
+
+    assert await accepted(Verifier(POLICY, keys=keys, clock=clock), issuer.mint())
+    assert issuer.asked == [f"{inside}/.well-known/openid-configuration", f"{inside}/certs"]
+
+
+async def test_who_is_reached_inside_and_calls_itself_otherwise_is_not_believed(
+    issuer: MemoryIssuer, clock: Clock
+) -> None:
+    inside = "http://keycloak:8080/realms/petit"
+    issuer.answers = {
+        f"{inside}/.well-known/openid-configuration": httpx2.Response(
+            200, json={"issuer": inside, "jwks_uri": f"{inside}/certs"}
+        ),
+    }
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(issuer.answer))
+    keys = Keys(ISSUER, realm=inside, client=client, clock=clock)
+
+    with pytest.raises(Unavailable):
+        await Verifier(POLICY, keys=keys, clock=clock).verify(issuer.mint())

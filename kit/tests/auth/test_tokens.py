@@ -39,6 +39,7 @@ async def test_an_access_token_says_who_asks(verifier: Verifier, issuer: MemoryI
         roles=frozenset({"USER", "ADMIN"}),
         session="session-1",
         client="petit-web",
+        issued_at=START,
         expires_at=START + 600,
     )
     assert principal.user == "ada-id"

@@ -347,6 +347,7 @@ class MemoryTokens:
             roles=frozenset({"USER"}),
             session=f"session-of-{user}",
             client="petit-web",
+            issued_at=self.clock.ms / 1000,
             expires_at=self.clock.ms / 1000 + 600,
         )
 

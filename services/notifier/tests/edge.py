@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from petit.contracts.ids import UserId
 from petit.contracts.problems import Code, Refused, Unavailable
 from petit.contracts.rpc import Do, DoneItem, TicketFor
-from petit.kit.auth import Principal
+from petit.kit.auth import Principal, Revocations
 from petit.kit.clock import SystemClock
 from petit.kit.limits import MemoryLimits
 from petit.kit.serving import listen, serving
@@ -29,10 +29,13 @@ READS_PER_S = 500
 
 
 class FakeTokens:
-    """A token is a name, and perhaps how many seconds it lasts: `ada`, `ada:40`."""
+    """A token is a name, perhaps how many seconds it lasts, and its log-in: `ada`, `ada:40`, `ada:600:phone`."""
+
+    def __init__(self) -> None:
+        self.revocations = Revocations(clock=SystemClock())
 
     async def verify(self, token: bytes) -> Principal:
-        name, _, lasts = token.decode("latin-1").partition(":")
+        name, lasts, session = (*token.decode("latin-1").split(":"), "", "")[:3]
         if not name.isalnum():
             raise Refused(Code.TOKEN_INVALID, "not a name")
         return Principal(
@@ -40,7 +43,8 @@ class FakeTokens:
             username=name,
             name=name,
             roles=frozenset(),
-            session="s",
+            session=session or "s",
+            issued_at=SystemClock().now_ms() / 1000,
             client="petit-web",
             expires_at=SystemClock().now_ms() / 1000 + float(lasts or 600),
         )

@@ -7,8 +7,22 @@ two microseconds for it. What is wrong with a token is a `Refused` (`token.missi
 
 from petit.kit.auth.bearer import bearer, challenge
 from petit.kit.auth.keys import Keys, Refetch
+from petit.kit.auth.logout import LogoutToken
 from petit.kit.auth.policy import Policy
 from petit.kit.auth.principal import Principal
+from petit.kit.auth.revocations import Revocations, recall
 from petit.kit.auth.verifier import Verifier, verifying
 
-__all__ = ["Keys", "Policy", "Principal", "Refetch", "Verifier", "bearer", "challenge", "verifying"]
+__all__ = [
+    "Keys",
+    "LogoutToken",
+    "Policy",
+    "Principal",
+    "Refetch",
+    "Revocations",
+    "Verifier",
+    "bearer",
+    "challenge",
+    "recall",
+    "verifying",
+]

@@ -14,8 +14,11 @@ MAX_TOKEN_BYTES: Final = 16_384
 """A Keycloak token with a few dozen roles has some 2 KB."""
 
 _INVALID: Final = Code.TOKEN_INVALID
+_OF_KEYCLOAK: Final = frozenset({"offline_access", "uma_authorization"})
+_COMPOSITE: Final = "default-roles-"
+"""Roles that Keycloak gives to everybody for its own purposes, and the name of their sum."""
 _FOREIGN_KEYS: Final = frozenset({"jku", "jwk", "x5u", "x5c"})
-_HEADER_TYPES: Final = frozenset({"JWT", "AT+JWT"})
+ACCESS: Final = frozenset({"JWT", "AT+JWT"})
 
 _jws: Final = jwt.PyJWS(algorithms=list(ALGORITHMS), options={"enforce_minimum_key_length": True})
 
@@ -47,8 +50,12 @@ class _Claims(BaseModel):
     """Set when the token is bound to a key that its bearer must prove to have (RFC 7800)."""
 
 
-def key_id(token: bytes) -> str:
+def key_id(token: bytes, *, types: frozenset[str] = ACCESS) -> str:
     """Return the `kid` of a token whose header is fit to be looked up; nothing is verified yet.
+
+    Args:
+        token: Anything.
+        types: What the header's `typ` may say, in upper case.
 
     Raises:
         Refused: `token.invalid` for what is no token, an algorithm that is not ours, or a header that
@@ -64,8 +71,8 @@ def key_id(token: bytes) -> str:
         raise Refused(_INVALID, f"the token's algorithm is not one of {', '.join(ALGORITHMS)}")
     if not _FOREIGN_KEYS.isdisjoint(header):
         raise Refused(_INVALID, "the token's header brings or names its own key")
-    if str(header.get("typ", "JWT")).upper().removeprefix("APPLICATION/") not in _HEADER_TYPES:
-        raise Refused(_INVALID, "the token's header says that it is no access token")
+    if str(header.get("typ", "JWT")).upper().removeprefix("APPLICATION/") not in types:
+        raise Refused(_INVALID, "the token's header says that it is a token of another kind")
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
         raise Refused(_INVALID, "the token's header names no key")
@@ -101,9 +108,10 @@ def read(token: bytes, *, key: jwt.PyJWK, policy: Policy, now: float) -> Princip
         user=UserId(claims.sub),
         username=username,
         name=claims.name or username,
-        roles=claims.realm_access.roles,
+        roles=frozenset(role for role in claims.realm_access.roles if _is_ours(role)),
         session=claims.sid,
         client=claims.azp,
+        issued_at=claims.iat,
         expires_at=claims.exp,
     )
 
@@ -122,7 +130,13 @@ def _check(claims: _Claims, *, policy: Policy, now: float) -> None:
         raise Refused(_INVALID, "the token was issued to an app that is not on the list")
     if not is_user(claims.sub):
         raise Refused(_INVALID, "the token's sub is not a user id")
+    if claims.exp - claims.iat > policy.longest_s:
+        raise Refused(_INVALID, f"the token was made to last longer than {policy.longest_s:.0f} s")
     if max(claims.nbf, claims.iat) > now + policy.leeway_s:
         raise Refused(_INVALID, "the token is not valid yet")
     if claims.exp <= now - policy.leeway_s:
         raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
+
+
+def _is_ours(role: str) -> bool:
+    return role not in _OF_KEYCLOAK and not role.startswith(_COMPOSITE)

@@ -73,7 +73,8 @@ class Keys:
     """The keys of one issuer.
 
     Args:
-        issuer: Its URL; discovery is `/.well-known/openid-configuration` below it.
+        issuer: Its URL, as its discovery document has to spell it.
+        realm: Where we reach it; discovery is `/.well-known/openid-configuration` below. None: at its URL.
         client: Does the requests; redirects are not followed.
         clock: Measures how long ago things were.
         refetch: How often the issuer is asked.
@@ -83,11 +84,13 @@ class Keys:
         self,
         issuer: str,
         *,
+        realm: str | None = None,
         client: httpx2.AsyncClient,
         clock: Clock,
         refetch: Refetch = Refetch(),
     ) -> None:
         self._issuer = issuer
+        self._realm = realm or issuer
         self._client = client
         self._refetch = refetch
         self._clock = clock
@@ -152,10 +155,10 @@ class Keys:
         try:
             if self._jwks_uri is None:
                 found = _Discovery.model_validate_json(
-                    await self._get(f"{self._issuer}/.well-known/openid-configuration")
+                    await self._get(f"{self._realm}/.well-known/openid-configuration")
                 )
                 if found.issuer != self._issuer:
-                    raise _Unreachable(f"the issuer at {self._issuer} calls itself {found.issuer}")
+                    raise _Unreachable(f"the issuer at {self._realm} calls itself {found.issuer}")
                 self._jwks_uri = found.jwks_uri
             listed = _KeySet.model_validate_json(await self._get(self._jwks_uri)).keys
         except ValidationError as error:

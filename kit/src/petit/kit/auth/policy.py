@@ -13,9 +13,18 @@ class Policy:
 
     issuer: str
     """Exactly the token's `iss`, and where discovery begins: `https://sso.example/realms/petit`."""
+    inside: str | None = None
+    """Where the realm is reached from here, if that is another address than the public one: `http://keycloak:8080/…`."""
     clients: frozenset[str]
     """The apps (`azp`) whose tokens are accepted."""
     audience: str = "petit-api"
     """Must be among the token's `aud`."""
+    longest_s: float = 3_600.0
+    """A token that is made to last longer is not taken: for so long it is known that a log-in is over."""
     leeway_s: float = 20.0
     """Seconds by which the issuer's clock and ours may differ: as far as any two of our clocks may."""
+
+    @property
+    def realm(self) -> str:
+        """Where discovery begins."""
+        return self.inside or self.issuer

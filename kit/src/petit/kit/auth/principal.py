@@ -21,5 +21,7 @@ class Principal:
     """The log-in this token belongs to (`sid`); empty if unknown."""
     client: str
     """The app that the token was issued to (`azp`)."""
+    issued_at: float
+    """Unix seconds."""
     expires_at: float
     """Unix seconds, as in the token: requests are accepted for the policy's leeway longer, streams are not."""

@@ -8,12 +8,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
+import jwt
 
 from petit.contracts.problems import Code, Refused
 from petit.kit.auth import claims
 from petit.kit.auth.keys import Keys
+from petit.kit.auth.logout import HEADER_TYPES, LogoutToken, read_logout
 from petit.kit.auth.policy import Policy
 from petit.kit.auth.principal import Principal
+from petit.kit.auth.revocations import Revocations
 from petit.kit.clock import Clock
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -35,6 +38,8 @@ class Verifier:
         self._capacity = capacity
         self._clock = clock
         self._seen: OrderedDict[bytes, Principal] = OrderedDict()
+        self.revocations = Revocations(clock=clock)
+        """Log-ins whose tokens are refused; whoever reads the log tells it."""
 
     def cached(self, token: bytes) -> Principal | None:
         """Return who a token speaks for if it was verified before and is still good, else None: `verify` it."""
@@ -42,7 +47,7 @@ class Verifier:
         principal = self._seen.get(digest)
         if principal is None:
             return None
-        if principal.expires_at <= self._clock.now_ms() / 1000 - self._policy.leeway_s:
+        if principal.expires_at <= self._clock.now_ms() / 1000 - self._policy.leeway_s or self._is_over(principal):
             del self._seen[digest]
             return None
         self._seen.move_to_end(digest)
@@ -59,15 +64,33 @@ class Verifier:
         known = self.cached(raw)
         if known is not None:
             return known
-        kid = claims.key_id(raw)
-        key = await self._keys.find(kid)
-        if key is None:
-            raise Refused(Code.TOKEN_INVALID, "the token's key is not one of the issuer's")
+        key = await self._key(claims.key_id(raw))
         principal = claims.read(raw, key=key, policy=self._policy, now=self._clock.now_ms() / 1000)
+        if self._is_over(principal):
+            raise Refused(Code.TOKEN_INVALID, "the log-in that the token belongs to is over")
         self._seen[sha256(raw).digest()] = principal
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)
         return principal
+
+    async def verify_logout(self, token: bytes) -> LogoutToken:
+        """Return what a logout token of the issuer says.
+
+        Raises:
+            Refused: `token.invalid` or `token.expired`.
+            Unavailable: The issuer's keys are not known and cannot be had now.
+        """
+        key = await self._key(claims.key_id(token, types=HEADER_TYPES))
+        return read_logout(token, key=key, policy=self._policy, now=self._clock.now_ms() / 1000)
+
+    async def _key(self, kid: str) -> jwt.PyJWK:
+        key = await self._keys.find(kid)
+        if key is None:
+            raise Refused(Code.TOKEN_INVALID, "the token's key is not one of the issuer's")
+        return key
+
+    def _is_over(self, principal: Principal) -> bool:
+        return self.revocations.covers(user=principal.user, session=principal.session, issued_at=principal.issued_at)
 
 
 @asynccontextmanager
@@ -76,6 +99,7 @@ async def verifying(policy: Policy, *, clock: Clock) -> AsyncIterator[Verifier]:
 
     One process needs one: its edges share it. A proxy of the environment is not used for a loopback issuer.
     """
-    loopback = urlsplit(policy.issuer).hostname in _LOOPBACK
+    loopback = urlsplit(policy.realm).hostname in _LOOPBACK
     async with httpx2.AsyncClient(trust_env=not loopback) as client:
-        yield Verifier(policy, keys=Keys(policy.issuer, client=client, clock=clock), clock=clock)
+        keys = Keys(policy.issuer, realm=policy.inside, client=client, clock=clock)
+        yield Verifier(policy, keys=keys, clock=clock)

@@ -12,7 +12,7 @@ from petit.contracts.subjects import SESSION_REVOKED, person_signal
 from petit.kit.auth import Revocations, Verifier, recall
 from petit.kit.auth.revocations import KEEP_S
 from petit.kit.connection import Connection
-from petit.kit.log import Entry, Log
+from petit.kit.log import Log
 
 ADA, BOB = UserId("ada-id"), UserId("bob-id")
 
@@ -112,7 +112,7 @@ async def test_so_many_are_known_and_the_oldest_are_forgotten(clock: Clock) -> N
 def test_what_does_not_say_it_ends_nothing(clock: Clock, subject: str, payload: bytes) -> None:
     known = Revocations(clock=clock)
 
-    assert known.on_entry(Entry(1, subject, payload, 0, None)) is None
+    assert known.learn(subject, payload) is None
     assert not known.covers(user=ADA, session="s", issued_at=START)
 
 

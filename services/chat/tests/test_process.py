@@ -7,8 +7,11 @@ from pathlib import Path
 
 import httpx2
 
+from petit.kit.bootstrap import bootstrap
+from petit.kit.connection import connect
 from petit.kit.natsserver import NatsServer
 from petit.kit.serving import listen
+from petit.kit.stream import LogConfig
 
 
 async def test_it_is_ready_until_the_log_is_gone_and_alive_until_it_is_told_to_stop(
@@ -23,6 +26,8 @@ async def test_it_is_ready_until_the_log_is_gone_and_alive_until_it_is_told_to_s
         "PETIT_CHAT_STORE": str(tmp_path / "chat.db"),
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "petit.chat", env=environment)
+    async with await connect(server.access, name="test") as nc:
+        await bootstrap(nc, config=LogConfig(), within=10, say=print)
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert await _becomes(client, 200)
 

@@ -8,8 +8,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from petit.kit.bootstrap import bootstrap
+from petit.kit.connection import connect
 from petit.kit.natsserver import NatsConfig, NatsServer
 from petit.kit.serving import listen
+from petit.kit.stream import LogConfig
 from services.gateway.tests.edge import code
 
 
@@ -19,6 +22,8 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal
     port = sock.getsockname()[1]
     sock.close()
     async with NatsServer(NatsConfig(store=tmp_path)) as server:
+        async with await connect(server.access, name="test") as nc:
+            await bootstrap(nc, config=LogConfig(), within=10, say=print)
         environment = {
             "PETIT_GATEWAY_PORT": str(port),
             "PETIT_GATEWAY_NATS_URL": server.url,

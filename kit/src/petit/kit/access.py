@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 _INBOX: Final = "_INBOX"
@@ -61,6 +61,8 @@ class NatsSettings(BaseSettings):
     """In place of user and password, for a server that knows a token only."""
     nats_ca: Path | None = None
     """PEM file of the authority that signed the servers' certificates. Where it is set, nothing is sent without TLS."""
+    bootstrap_wait_s: float = Field(default=60.0, ge=0)
+    """How long to wait at the start until `petit bootstrap` has made streams and buckets, seconds."""
 
     @property
     def nats(self) -> Access:

@@ -19,6 +19,10 @@ RESTORE: Final = (
 """What an operator does about a log that is damaged."""
 
 
+BOOTSTRAP: Final = "run `petit bootstrap`, which makes what services may not make themselves"
+"""What an operator does where streams or buckets were never made."""
+
+
 class Outage(Unavailable):
     """Something underneath is down for now."""
 
@@ -37,6 +41,10 @@ class Busy(Outage):
 
 class LogFull(Outage):
     """The log takes no more entries, for lack of space or by its limits; nothing was stored."""
+
+
+class Unmade(Outage):
+    """A stream or a bucket is not there, and as far as is known it never was."""
 
 
 class LogFault(Exception):

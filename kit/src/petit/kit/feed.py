@@ -37,8 +37,10 @@ CURRENT_S: Final = 1.5
 """A feed that lags less is current."""
 _TICK_S: Final = 0.2
 _RETRY_S: Final = 0.1
-_MISSING: Final = 3
-"""How often in a row the stream must be missing until we believe it: a cluster that starts may not know yet."""
+_SURE_S: Final = 2.0
+"""How long the log must be gone or behind until we believe it: in a cluster, who starts or was frozen may answer."""
+_SURE_OF_BUCKET_S: Final = 0.2
+"""A bucket in memory goes with its server, and is made again."""
 _WITHIN_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -76,6 +78,7 @@ class Feed:
         self._stream = stream
         self._subjects = tuple(subjects)
         self._name = name
+        self._sure_s = _SURE_S if stream == STREAM else _SURE_OF_BUCKET_S
         self._at_head = after is None
         self._progress = Progress(after or 0)
         self._head = 0
@@ -194,18 +197,21 @@ class Feed:
         self._opened.set()
 
     async def _open(self) -> Consumer:
-        missing = 0
+        faulty_since = math.inf
         failed = False
         while True:
             self._kicked.clear()
             try:
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
-                if state is not None:
-                    return await self._open_on(state)
-                missing += 1
-                if missing >= _MISSING:
+                if state is None:
                     raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
+                return await self._open_on(state)
+            except (LogLost, LogBehind):
+                faulty_since = min(faulty_since, time.monotonic())
+                if time.monotonic() - faulty_since > self._sure_s:
+                    raise
             except Outage as error:
+                faulty_since = math.inf
                 if not failed:
                     _log.warning("feed.unreached", feed=self._name, position=self.position, error=str(error))
                 failed = True

@@ -6,14 +6,18 @@ first instead of guessing from delete markers. There are no delete markers: what
 the bucket's time to live, or swapped for an empty value.
 """
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final
 
 from petit.kit.connection import Connection
+from petit.kit.errors import BOOTSTRAP, Unmade
 from petit.kit.jetstream import NANOSECONDS, WITHIN_S, JetStream, Rejected
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _DUPLICATES_S: Final = 120.0
+_PAUSE_S: Final = 0.2
 ABSENT: Final = 0
 """The revision of a key that is not there."""
 
@@ -64,12 +68,27 @@ class Bucket:
         return f"$KV.{self._config.name}.{key}"
 
     async def bootstrap(self) -> None:
-        """Make the bucket unless it is there; one with other settings is kept as it is."""
+        """Make the bucket unless it is there; of one that is, nothing but the number of replicas is changed."""
         try:
             await self._js.create_stream(self._stream_config())
         except Rejected as error:
             if not error.is_taken:
                 raise
+            state = await self._js.stream(self.stream)
+            if state is not None and state.config["num_replicas"] != self._config.replicas:
+                await self._js.update_stream({**state.config, "num_replicas": self._config.replicas})
+
+    async def find(self, *, within: float) -> None:
+        """Wait for the bucket to be there, for whoever may not make it.
+
+        Raises:
+            Unmade: it was not made within so many seconds.
+        """
+        deadline = time.monotonic() + within
+        while await self._js.stream(self.stream) is None:
+            if time.monotonic() >= deadline:
+                raise Unmade(f"there is no bucket {self._config.name}: {BOOTSTRAP}")
+            await asyncio.sleep(_PAUSE_S)
 
     async def get(self, key: str) -> Held | None:
         """Return what a key holds now, None if nothing."""

@@ -49,6 +49,11 @@ OnChange = Callable[[frozenset[int], frozenset[int]], None]
 """Takes what is owned from now on, and what no longer is."""
 
 
+def leases_bucket(*, replicas: int = 1, in_memory: bool = True) -> BucketConfig:
+    """Return what the bucket is."""
+    return BucketConfig(name=_BUCKET, ttl=TTL_S, in_memory=in_memory, replicas=replicas)
+
+
 class ReplicaTakenError(Exception):
     """Another process runs under this replica's name."""
 
@@ -72,15 +77,24 @@ class Leases:
             its own old claims to expire.
         on_change: Called on the loop with what was gained and what was lost, never both empty. What was
             lost is reported before anybody else can claim it, unless it is lost to time.
+        makes: Whether to make the bucket wherever it is not; otherwise others do.
     """
 
     def __init__(
-        self, nc: Connection, *, group: str, replica: str, on_change: OnChange, partitions: int = PARTITIONS
+        self,
+        nc: Connection,
+        *,
+        group: str,
+        replica: str,
+        on_change: OnChange,
+        partitions: int = PARTITIONS,
+        makes: bool = True,
     ) -> None:
         if not _NAME.fullmatch(group) or not _NAME.fullmatch(replica):
             raise ValueError(f"a group and a replica are named by letters, digits, - and _, not {group!r}, {replica!r}")
         self._nc = nc
-        self._bucket = Bucket(nc, BucketConfig(name=_BUCKET, ttl=TTL_S, in_memory=True), within=_WITHIN_S)
+        self._bucket = Bucket(nc, leases_bucket(), within=_WITHIN_S)
+        self._makes = makes
         self._group = group
         self._replica = replica
         self._on_change = on_change
@@ -100,6 +114,10 @@ class Leases:
         """The partitions that are ours now."""
         return self._owned if time.monotonic() < self._until else _NONE
 
+    async def find(self, *, within: float) -> None:
+        """Wait for the bucket. See `Bucket.find`."""
+        await self._bucket.find(within=within)
+
     async def run(self) -> NoReturn:
         """Take part until cancelled; then release everything.
 
@@ -109,7 +127,8 @@ class Leases:
         try:
             while True:
                 try:
-                    await self._bucket.bootstrap()
+                    if self._makes:
+                        await self._bucket.bootstrap()
                     await self._take_part()
                 except Outage as error:
                     self._expire()

@@ -41,6 +41,11 @@ class Entry(NamedTuple):
     all the rest of an entry."""
 
 
+def memory_bucket(*, replicas: int = 1) -> BucketConfig:
+    """Return what the bucket is in which the log's epoch is remembered."""
+    return BucketConfig(name=_MEMORY, replicas=replicas)
+
+
 class Log:
     """The log over one connection; share it between all tasks of a process.
 
@@ -55,8 +60,8 @@ class Log:
         self._nc = nc
         self._config = LogConfig() if config is None else config
         self._js = JetStream(nc)
-        memory = BucketConfig(name=_MEMORY, replicas=self._config.replicas)
-        self._maker = StreamMaker(self._js, config=self._config, memory=Bucket(nc, memory))
+        memory = Bucket(nc, memory_bucket(replicas=self._config.replicas))
+        self._maker = StreamMaker(self._js, config=self._config, memory=memory)
         self._turn = asyncio.Semaphore(in_flight)
         self._waiting = 0
         self._max_waiting = waiting
@@ -75,6 +80,27 @@ class Log:
             Outage: the log cannot be asked now.
         """
         return await self._maker.bootstrap(known_epoch=known_epoch, known_offset=known_offset)
+
+    async def find(
+        self, *, known_epoch: int = 0, known_offset: int = 0, remember: bool = False, within: float
+    ) -> LogInfo:
+        """Find the log that `bootstrap` made elsewhere, and wait for it; for whoever may not make it.
+
+        Args:
+            known_epoch: See `bootstrap`.
+            known_offset: See `bootstrap`.
+            remember: Write down how far it has come, beside it, for all who look later.
+            within: Seconds to wait until it is there.
+
+        Raises:
+            Unmade: it is not, and never was.
+            LogLost: there is no stream, but there was one.
+            LogBehind: the stream ends before what is known.
+            LogDamaged: entries that were stored cannot be read.
+            Outage: the log cannot be asked now.
+        """
+        known = (known_epoch, known_offset)
+        return await self._maker.find(known=known, remember=remember, within=within)
 
     async def known(self) -> tuple[int, int]:
         """Return the greatest epoch, and offset in it, that the log remembers to have handed out; (0, 0) if none.

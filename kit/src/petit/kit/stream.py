@@ -7,14 +7,17 @@ the log. If any of them remembers more than is there, `bootstrap` stops; only `n
 asks for, makes the stream again, under the next epoch and a million offsets further on.
 """
 
+import asyncio
 import json
+import math
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
 from petit.contracts import subjects
-from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage
+from petit.kit.errors import BOOTSTRAP, REPAIR, RESTORE, LogBehind, LogDamaged, LogFault, LogLost, Outage, Unmade
 from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected, StreamState
 from petit.kit.kv import Bucket
 
@@ -23,6 +26,9 @@ FIRST_EPOCH: Final = 1
 APART: Final = 1_000_000
 """Offsets left out between two epochs."""
 _MEMORY_KEY: Final = "log"
+_PAUSE_S: Final = 0.2
+_SURE_S: Final = 5.0
+"""How long a stream must be gone or behind until we believe it: in a cluster, who starts or was frozen may answer."""
 
 _log = structlog.get_logger(__name__)
 
@@ -81,19 +87,52 @@ class StreamMaker:
         known = max(remembered, (known_epoch, known_offset))
         state = await self._js.stream(self._config.stream)
         if state is None and known > (0, 0):
-            raise LogLost(
-                f"stream {self._config.stream} is gone, but epoch {known[0]} up to offset {known[1]} "
-                f"was handed out: {REPAIR}"
-            )
+            raise lost(self._config.stream, known)
         state = await self._make(FIRST_EPOCH, first=1) if state is None else await self._align(state)
-        info = log_info(state)
-        if (info.epoch, info.last) < known:
-            raise LogBehind(
-                f"stream {self._config.stream} is at epoch {info.epoch}, offset {info.last}, but epoch {known[0]}, "
-                f"offset {known[1]} was handed out: {REPAIR}"
-            )
-        check_whole(state)
+        info = check_known(state, known=known)
         if (info.epoch, info.last) > remembered:
+            await self._remember(info)
+        return info
+
+    async def find(self, *, known: tuple[int, int], remember: bool, within: float) -> LogInfo:
+        """Find the stream and wait for it. See `petit.kit.log.Log.find`.
+
+        Raises:
+            LogLost: the stream is gone.
+            LogBehind: the stream is older than what is known.
+            LogDamaged: entries are missing.
+            Unmade: the stream or its memory was never made.
+            Outage: they cannot be asked.
+        """
+        deadline = time.monotonic() + within
+        faulty_since = math.inf
+        said = ""
+        while True:
+            try:
+                return await self._look(known, remember=remember)
+            except (Outage, LogLost, LogBehind) as error:
+                now = time.monotonic()
+                faulty_since = min(faulty_since, now) if isinstance(error, LogFault) else math.inf
+                if now >= min(deadline, faulty_since + _SURE_S):
+                    raise
+                if str(error) != said:
+                    said = str(error)
+                    _log.info("log.awaited", stream=self._config.stream, reason=said)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _look(self, known: tuple[int, int], *, remember: bool) -> LogInfo:
+        try:
+            remembered = await self._recall()
+        except Rejected as error:
+            if not error.is_missing:
+                raise
+            remembered = (0, 0)
+        known = max(remembered, known)
+        state = await self._js.stream(self._config.stream)
+        if state is None:
+            raise lost(self._config.stream, known)
+        info = check_known(state, known=known)
+        if remember and (info.epoch, info.last) > remembered:
             await self._remember(info)
         return info
 
@@ -168,6 +207,30 @@ class StreamMaker:
 
 _ABSENT: Final[dict[str, object]] = {"allow_direct": False, "max_age": 0}
 """What the server means where it leaves a setting out."""
+
+
+def lost(stream: str, known: tuple[int, int]) -> LogLost | Unmade:
+    """Return what it means that there is no stream, to one who knows of an epoch and an offset; (0, 0): of none."""
+    if known == (0, 0):
+        return Unmade(f"there is no stream {stream}: {BOOTSTRAP}")
+    return LogLost(f"stream {stream} is gone, but epoch {known[0]} up to offset {known[1]} was handed out: {REPAIR}")
+
+
+def check_known(state: StreamState, *, known: tuple[int, int]) -> LogInfo:
+    """Read a stream's state, and check that it has what is known of it, and all of it.
+
+    Raises:
+        LogBehind: it ends before that, or is of an older epoch.
+        LogDamaged: entries are missing.
+    """
+    info = log_info(state)
+    if (info.epoch, info.last) < known:
+        raise LogBehind(
+            f"stream {state.config['name']} is at epoch {info.epoch}, offset {info.last}, but epoch {known[0]}, "
+            f"offset {known[1]} was handed out: {REPAIR}"
+        )
+    check_whole(state)
+    return info
 
 
 def check_whole(state: StreamState) -> None:

@@ -20,6 +20,11 @@ _MAX_TEXT: Final = 64
 _USED: Final = b""
 
 
+def tickets_bucket(*, ttl: float = TTL_S, replicas: int = 1, in_memory: bool = True) -> BucketConfig:
+    """Return what the bucket is."""
+    return BucketConfig(name=_BUCKET, ttl=ttl, in_memory=in_memory, replicas=replicas, max_bytes=_MAX_BYTES)
+
+
 class Tickets:
     """Issues and redeems tickets. Every method raises `Outage` when NATS cannot be asked.
 
@@ -28,11 +33,15 @@ class Tickets:
     """
 
     def __init__(self, nc: Connection, *, ttl: float = TTL_S) -> None:
-        self._bucket = Bucket(nc, BucketConfig(name=_BUCKET, ttl=ttl, in_memory=True, max_bytes=_MAX_BYTES))
+        self._bucket = Bucket(nc, tickets_bucket(ttl=ttl))
 
     async def bootstrap(self) -> None:
         """Make the bucket unless it is there."""
         await self._bucket.bootstrap()
+
+    async def find(self, *, within: float) -> None:
+        """Wait for the bucket. See `Bucket.find`."""
+        await self._bucket.find(within=within)
 
     async def issue(self, value: bytes) -> str:
         """Return a new ticket, 32 characters of `[A-Za-z0-9_-]`, for a value that is not empty.

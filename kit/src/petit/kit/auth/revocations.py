@@ -43,12 +43,12 @@ class Revocations:
         self._over: OrderedDict[str, float] = OrderedDict()
         """When a session was ended, or all of a person's were: by `sid`, and by user id behind a mark. Unix seconds."""
 
-    def on_entry(self, entry: Entry) -> SessionRevoked | None:
-        """Learn from an entry of the log, and return it if it says that a log-in is over."""
-        if not entry.subject.endswith(SESSION_REVOKED):
+    def learn(self, subject: str, payload: bytes) -> SessionRevoked | None:
+        """Learn from an entry of the log, and return its signal if that says that a log-in is over."""
+        if not subject.endswith(SESSION_REVOKED):
             return None
         try:
-            signal = decode(entry.payload)
+            signal = decode(payload)
         except UndecodableError:
             return None
         if not isinstance(signal, SessionRevoked):
@@ -99,7 +99,7 @@ async def recall(nc: Connection, revocations: Revocations, *, name: str) -> None
     """
 
     def deliver(entry: Entry) -> None:
-        revocations.on_entry(entry)
+        revocations.learn(entry.subject, entry.payload)
 
     past = Feed(nc, deliver=deliver, after=0, subjects=[ALL_SESSIONS_REVOKED], name=f"{name}-sessions")
     reading = asyncio.create_task(past.run(), name=f"{name}.recall")

@@ -19,6 +19,7 @@ async def _main() -> None:
     settings = Settings()
     options = Options(
         nats=settings.nats,
+        bootstrap_wait_s=settings.bootstrap_wait_s,
         store=settings.store,
         replica=settings.replica,
         members_held=settings.members_held,

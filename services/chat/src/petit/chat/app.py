@@ -53,6 +53,8 @@ class Options:
     nats: Access
     store: Path
     """The SQLite file; made, with its folder, if it is not there."""
+    bootstrap_wait_s: float | None = None
+    """How long to wait for the log to be made, seconds; None: this replica makes what is not there."""
     replica: str = "chat-0"
     members_held: int = 200_000
     """Members over all chats that are kept in memory; some 300 bytes each."""
@@ -126,7 +128,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     # What is replayed has its own connection, so that answers do not wait behind it.
     feed_nc = await stack.enter_async_context(await connect(options.nats, name=f"{name}-feed"))
     log = Log(nc)
-    epoch = await _agree(store, log, path=options.store)
+    epoch = await _agree(store, log, options=options)
 
     reach = Reach(on_wait=lambda: folding.hurry())  # noqa: PLW0108 - made below, and needs this
     for p, offset in (await store.checkpoints()).items():
@@ -154,7 +156,10 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
         for part in (folding, announcing, owning):
             part.on_change(gained, lost)
 
-    leases = Leases(nc, group=GROUP, replica=options.replica, on_change=on_change)
+    makes = options.bootstrap_wait_s is None
+    leases = Leases(nc, group=GROUP, replica=options.replica, on_change=on_change, makes=makes)
+    if options.bootstrap_wait_s is not None:
+        await leases.find(within=options.bootstrap_wait_s)
     await listen(nc, reach)
     anyone = await serve_any(nc, any_methods(model))
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -185,7 +190,7 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     return Chat(folding=folding, feed=feed, reach=reach, store=store)
 
 
-async def _agree(store: SqliteStore, log: Log, *, path: Path) -> Epoch:
+async def _agree(store: SqliteStore, log: Log, *, options: Options) -> Epoch:
     """Find the log, make sure that the read model is of it, and return its epoch.
 
     Raises:
@@ -193,11 +198,15 @@ async def _agree(store: SqliteStore, log: Log, *, path: Path) -> Epoch:
     """
     known = await store.epoch()
     folded = max((await store.checkpoints()).values(), default=Offset(0))
-    info = await log.bootstrap(known_epoch=known or 0, known_offset=folded)
+    if options.bootstrap_wait_s is None:
+        info = await log.bootstrap(known_epoch=known or 0, known_offset=folded)
+    else:
+        wait_s = options.bootstrap_wait_s
+        info = await log.find(known_epoch=known or 0, known_offset=folded, remember=True, within=wait_s)
     if known is None:
         await store.set_epoch(Epoch(info.epoch))
     elif known != info.epoch:
-        raise LogLost(f"the log is of epoch {info.epoch}, but {path} was folded from epoch {known}: {REPAIR}")
+        raise LogLost(f"the log is of epoch {info.epoch}, but {options.store} was folded from epoch {known}: {REPAIR}")
     return Epoch(info.epoch)
 
 

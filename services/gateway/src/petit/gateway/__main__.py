@@ -7,7 +7,7 @@ import httpx2
 
 from petit.gateway.app import Gateway, Options, gateway, keycloak, over_nats
 from petit.gateway.settings import Settings
-from petit.kit.auth import Policy, verifying
+from petit.kit.auth import Policy, recall, verifying
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
 from petit.kit.feed import Feed
@@ -25,7 +25,7 @@ async def main(settings: Settings) -> None:
         Outage: NATS cannot be reached.
     """
     clock = SystemClock()
-    policy = Policy(issuer=settings.issuer, clients=settings.clients)
+    policy = Policy(issuer=settings.issuer, inside=settings.issuer_url_inside, clients=settings.clients)
     async with (
         await connect(settings.nats, name="gateway") as nc,
         verifying(policy, clock=clock) as verifier,
@@ -33,8 +33,8 @@ async def main(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         log = Log(nc)
-        await log.bootstrap()
-        await Tickets(nc).bootstrap()
+        await log.find(within=settings.bootstrap_wait_s)
+        await Tickets(nc).find(within=settings.bootstrap_wait_s)
         built: list[Gateway] = []
 
         def deliver(entry: Entry) -> None:
@@ -45,7 +45,7 @@ async def main(settings: Settings) -> None:
         feed = Feed(nc, deliver=deliver, after=None, name="gateway")
         mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
         directory = keycloak(
-            settings.issuer,
+            policy.realm,
             admin=settings.admin_url,
             client=settings.directory_client,
             secret=settings.directory_secret.get_secret_value(),
@@ -57,6 +57,7 @@ async def main(settings: Settings) -> None:
         built.append(edge)
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()
+        await recall(nc, verifier.revocations, name="gateway")
         async with edge.running(nc):
             leave = partial(edge.readiness.leave, after_s=settings.drain_s)
             await serve(edge.asgi, host=settings.host, port=settings.port, leave=leave)

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from petit.kit.auth import Policy, verifying
+from petit.kit.auth import Policy, recall, verifying
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
 from petit.kit.feed import Feed
@@ -11,6 +11,7 @@ from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror, RpcSeeds
 from petit.kit.probes import of_edge, with_probes
 from petit.kit.serving import run, serve
+from petit.kit.tickets import Tickets
 from petit.notifier.app import Options, notifier
 from petit.notifier.settings import Settings
 
@@ -23,12 +24,15 @@ async def main(settings: Settings) -> None:
         Outage: NATS cannot be reached.
     """
     clock = SystemClock()
-    policy = Policy(issuer=settings.issuer, clients=settings.clients)
+    policy = Policy(issuer=settings.issuer, inside=settings.issuer_url_inside, clients=settings.clients)
     async with (
         await connect(settings.nats, name="notifier") as nc,
         verifying(policy, clock=clock) as verifier,
         asyncio.TaskGroup() as tasks,
     ):
+        log = Log(nc)
+        await log.find(within=settings.bootstrap_wait_s)
+        await Tickets(nc).find(within=settings.bootstrap_wait_s)
 
         def deliver(entry: Entry) -> None:
             edge.on_entry(entry)
@@ -39,8 +43,9 @@ async def main(settings: Settings) -> None:
         edge = notifier(nc, feed=feed, mirror=mirror, tokens=verifier, clock=clock, options=options)
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()
+        await recall(nc, verifier.revocations, name="notifier")
         async with edge.running():
-            readiness = of_edge(feed, Log(nc))
+            readiness = of_edge(feed, log)
             app = with_probes(edge.asgi, readiness)
             leave = partial(readiness.leave, after_s=settings.drain_s)
             await serve(app, host=settings.host, port=settings.port, leave=leave, drain=edge.drain)

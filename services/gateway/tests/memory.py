@@ -30,7 +30,7 @@ from petit.contracts.rules import ChatState, Placed, VoidReason
 from petit.contracts.signals import Msg, OpsRules, SessionRevoked, Signal, View, decode, digest, encode
 from petit.contracts.subjects import chat_signal
 from petit.gateway.ports import Found, PeoplePage
-from petit.kit.auth import Principal
+from petit.kit.auth import LogoutToken, Principal, Revocations
 from petit.kit.log import Entry
 
 T = TypeVar("T")
@@ -335,6 +335,21 @@ class MemoryTokens:
     clock: MemoryClock
     people: "MemoryDirectory"
     down: bool = False
+    revocations: Revocations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.revocations = Revocations(clock=self.clock)
+
+    async def verify_logout(self, token: bytes) -> LogoutToken:
+        """Take `logout ada phone` for a token that says that, and `logout ada` for one about all of them."""
+        if self.down:
+            raise Unavailable("the issuer's keys cannot be had")
+        word, user, *session = token.decode().split()
+        if word != "logout":
+            raise Refused(Code.TOKEN_INVALID, "no logout token")
+        return LogoutToken(
+            user=UserId(user), session=session[0] if session else None, issued_at=self.clock.now_ms() / 1000
+        )
 
     def cached(self, token: bytes) -> Principal | None:
         user = token.decode("latin-1")

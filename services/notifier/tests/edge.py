@@ -95,8 +95,8 @@ class FakeRenewals:
     def __init__(self, on: Stage) -> None:
         self._on = on
 
-    async def renew(self, connection: str, *, user: UserId, expires_at: float) -> int:
-        return self._on.hub.renew(connection, user=user, expires_at=expires_at)
+    async def renew(self, connection: str, *, user: UserId, session: str, expires_at: float) -> int:
+        return self._on.hub.renew(connection, user=user, session=session, expires_at=expires_at)
 
 
 @dataclass
@@ -108,6 +108,7 @@ class Edge:
     world: World
     tickets: FakeTickets
     gateway: FakeGateway
+    tokens: FakeTokens
 
     def websocket(self, user: str = "ada", *, query: str = "", **headers: str) -> Any:  # noqa: ANN401 - websockets' own
         """Return what connects a WebSocket."""
@@ -216,4 +217,4 @@ async def edge(world: World) -> AsyncIterator[Edge]:
             clock=SystemClock(),
         )
         async with serving(front, sock=listen("127.0.0.1", port=0), drain=on.hub.drain, grace_s=3) as port:
-            yield Edge(port, on, world, tickets, gateway)
+            yield Edge(port, on, world, tickets, gateway, tokens)

@@ -340,12 +340,34 @@ async def test_a_token_is_renewed_by_its_own_person_only() -> None:
         ada = on.connect("ada", lasts_s=5)
         await on.live(ada)
 
-        left = on.hub.renew(ada.connection, user=UserId("ada"), expires_at=on_time(100))
+        left = on.hub.renew(ada.connection, user=UserId("ada"), session="new", expires_at=on_time(100))
         with pytest.raises(Refused) as refused:
-            on.hub.renew(ada.connection, user=UserId("bob"), expires_at=on_time(100))
+            on.hub.renew(ada.connection, user=UserId("bob"), session="s", expires_at=on_time(100))
 
     assert left in {99, 100}
+    assert ada.session == "new"
     assert refused.value.code is Code.ROUTE_NOT_FOUND
+
+
+@pytest.mark.parametrize(("session", "ended"), [("s", [True, False]), ("other", [False, True]), (None, [True, True])])
+async def test_a_log_in_that_is_over_ends_its_connections(*, session: str | None, ended: list[bool]) -> None:
+    world = World()
+    world.create(ROOM, "ada", "bob")
+    async with stage(world) as on:
+        one, other, bob = on.connect("ada"), on.connect("ada"), on.connect("bob")
+        other.session = "other"
+        await on.live(one, other, bob)
+        offsets = [world.say(ROOM, "bob")]
+        on.deliver()
+        await on.live(one, other, bob)
+        offsets.append(world.say(ROOM, "bob"))
+        on.deliver()
+
+        on.hub.revoke(UserId("ada"), session=session)
+
+    assert [seat.ended == (4401, False) for seat in (one, other)] == ended
+    assert bob.ended is None
+    assert one.signals() == other.signals() == offsets, "what came before is written before"
 
 
 async def test_draining_says_bye_to_all_and_sends_newcomers_away() -> None:

@@ -8,11 +8,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from petit.contracts.cursor import Cursor
-from petit.contracts.ids import Epoch, Offset, UserId
+from petit.contracts.ids import Epoch, Offset, UserId, timestamp
 from petit.contracts.rpc import TicketFor
+from petit.contracts.signals import SessionRevoked, SessionRevokedData
 from petit.kit.clock import SystemClock
 from services.notifier.tests.edge import ORIGIN, READS_PER_S, Edge, Sse, edge, frame_of
-from services.notifier.tests.world import EPOCH, World, chat_id, eventually
+from services.notifier.tests.world import EPOCH, World, chat_id, eventually, new_id
 
 ROOM = chat_id(1)
 
@@ -162,6 +163,33 @@ async def test_a_ticket_opens_one_stream_once(live: Edge) -> None:
     await stream.close()
     again = await live.ask("GET", "/v1/stream?ticket=word", {})
     assert (again.status, again.json["code"]) == (401, "ticket.invalid")
+
+
+async def test_a_ticket_of_a_log_in_that_is_over_opens_nothing(live: Edge) -> None:
+    now = SystemClock().now_ms() / 1000
+    for word, session, issued_at in (("over", "phone", now), ("early", "other", now - 60), ("good", "other", now)):
+        live.tickets.held[word] = TicketFor(
+            user=UserId("ada"), session=session, expires_at=now + 60, issued_at=issued_at
+        )
+    for over in ("phone", None):
+        live.tokens.revocations.add(
+            SessionRevoked(
+                id=new_id(),
+                by=UserId("ada"),
+                person=UserId("ada"),
+                at=timestamp(int(now * 1000) - 30_000),
+                data=SessionRevokedData(session=over),
+            )
+        )
+
+    ended = await live.ask("GET", "/v1/stream?ticket=over", {})
+    early = await live.ask("GET", "/v1/stream?ticket=early", {})
+
+    assert (ended.status, ended.json["code"]) == (early.status, early.json["code"]) == (401, "ticket.invalid")
+    stream = Sse(*await asyncio.open_connection("127.0.0.1", live.port))
+    await stream.ask("GET", "/v1/stream?ticket=good", {})
+    assert (await stream.frame()).event == "hello"
+    await stream.close()
 
 
 async def test_everything_wrong_with_a_query_is_told(live: Edge) -> None:

@@ -201,6 +201,7 @@ class FakeSeat:
         self.ends = 0.0
         self.looks = 0
         self.warned = False
+        self.session = "s"
         self.crowded = False
         self.connection = connection or f"c-{next(_ids)}"
         self.user = UserId(user)

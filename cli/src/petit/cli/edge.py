@@ -17,7 +17,7 @@ from petit.cli.page import page
 from petit.cli.place import HOST, Place
 from petit.cli.settings import LocalSettings
 from petit.gateway.app import Options, gateway, keycloak, over_nats
-from petit.kit.auth import Policy, verifying
+from petit.kit.auth import Policy, recall, verifying
 from petit.kit.clock import SystemClock
 from petit.kit.connection import connect
 from petit.kit.feed import Feed
@@ -87,6 +87,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
 
             reading = tasks.create_task(feed.run(), name="feed")
             await feed.started()
+            await recall(nc, verifier.revocations, name=place.name)
             app = by_path(live=live, issuer=log_in, page=page(), gateway=front.asgi)
             async with front.running(nc), live.running():
                 sock = listen(HOST, port=place.port, reuse_port=True)

@@ -83,6 +83,7 @@ class Gateway:
 
     def __init__(self, ports: Ports, options: Options) -> None:
         limits: dict[Kind, int] = {"writes": options.writes_per_s, "reads": options.reads_per_s}
+        self._tokens = ports.tokens
         self._limits = MemoryLimits(limits, clock=ports.clock)
         handlers = _handlers(ports, fresh_ms=options.fresh_ms)
         self._views, self._deliveries = handlers.views, handlers.deliveries
@@ -108,6 +109,7 @@ class Gateway:
 
     def on_entry(self, entry: Entry) -> None:
         """Learn from an entry of the log; to be called by the feed, after the mirror."""
+        self._tokens.revocations.learn(entry.subject, entry.payload)
         self._views.on_entry(entry)
 
     async def do(self, payload: bytes) -> bytes:
@@ -166,7 +168,7 @@ def keycloak(issuer: str, *, admin: str, client: str, secret: str, http: httpx2.
     """Return the people of a Keycloak realm.
 
     Args:
-        issuer: The realm's URL, as in tokens.
+        issuer: Where the realm is reached.
         admin: The realm's admin API.
         client: A confidential client whose service account may view users.
         secret: That client's.

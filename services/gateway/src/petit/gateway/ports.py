@@ -30,7 +30,7 @@ from petit.contracts.rpc import (
     ViewsPage,
 )
 from petit.contracts.rules import ChatState
-from petit.kit.auth import Principal
+from petit.kit.auth import LogoutToken, Principal, Revocations
 from petit.kit.limits import Budget
 
 T = TypeVar("T")
@@ -127,11 +127,23 @@ class Mirror(Protocol):
 class Tokens(Protocol):
     """Who an access token speaks for."""
 
+    @property
+    def revocations(self) -> Revocations:
+        """Log-ins that are over, whose tokens are refused; whoever reads the log tells it."""
+
     def cached(self, token: bytes) -> Principal | None:
         """Return whom a token that was verified before, and is valid still, speaks for."""
 
     async def verify(self, token: bytes) -> Principal:
         """Return whom a token speaks for.
+
+        Raises:
+            Refused: `token.invalid` or `token.expired`.
+            Unavailable: the issuer's keys cannot be had.
+        """
+
+    async def verify_logout(self, token: bytes) -> LogoutToken:
+        """Return what a logout token of the issuer says.
 
         Raises:
             Refused: `token.invalid` or `token.expired`.

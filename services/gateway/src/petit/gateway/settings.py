@@ -18,7 +18,9 @@ class Settings(NatsSettings):
     """How long to go on after SIGTERM, seconds: not ready any more, but serving until everybody knows."""
     issuer: str
     """The realm's URL, exactly as in tokens: `https://sso.example.org/realms/petit`."""
-    clients: frozenset[str] = frozenset({"petit-web"})
+    issuer_url_inside: str | None = None
+    """Where services reach the realm, if that is another address: `http://keycloak:8080/realms/petit`."""
+    clients: frozenset[str] = frozenset({"petit-web", "petit-login"})
     """Apps whose tokens are taken (`azp`)."""
     admin_url: str
     """The realm's admin API: `https://sso.example.org/admin/realms/petit`."""

@@ -81,10 +81,13 @@ class Notifier:
 
     def on_entry(self, entry: Entry) -> None:
         """Take the next entry of the log; to be called by the feed, once for each, in order."""
+        revoked = self._tokens.revocations.learn(entry.subject, entry.payload)
         if self._hub is None:
             self._router.route(entry)
-        else:
-            self._hub.on_entry(entry)
+            return
+        self._hub.on_entry(entry)
+        if revoked is not None:
+            self._hub.revoke(revoked.person, session=revoked.data.session)
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what `claims` names; everything else is 404."""

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.rpc import Backlog, Do, DoneItem, TicketFor
-from petit.kit.auth import Principal
+from petit.kit.auth import Principal, Revocations
 from petit.kit.limits import Budget
 from petit.kit.serving import Takeover
 from petit.notifier.domain.frames import Format
@@ -79,6 +79,11 @@ class Gateway(Protocol):
 class Tokens(Protocol):
     """Verifies access tokens."""
 
+    @property
+    def revocations(self) -> Revocations:
+        """Log-ins that are over; whoever reads the log tells it."""
+        ...
+
     async def verify(self, token: bytes) -> Principal:
         """Return whose token it is.
 
@@ -104,8 +109,8 @@ class Tickets(Protocol):
 class Renewals(Protocol):
     """Reaches the process that holds a stream."""
 
-    async def renew(self, connection: str, *, user: UserId, expires_at: float) -> int:
-        """Let a stream of this person last as long as a new token; returns the seconds until then.
+    async def renew(self, connection: str, *, user: UserId, session: str, expires_at: float) -> int:
+        """Let a stream of this person last as long as a new token, and be of its log-in; returns the seconds left.
 
         Raises:
             Refused: `route.not_found`: there is no such stream of this person.
@@ -129,8 +134,8 @@ class Limits(Protocol):
 class RenewHere(Protocol):
     """Reaches the streams of this process. See `Renewals.renew`."""
 
-    def __call__(self, connection: str, /, *, user: UserId, expires_at: float) -> int:
-        """Let a stream of this person last as long as a new token; returns the seconds until then.
+    def __call__(self, connection: str, /, *, user: UserId, session: str, expires_at: float) -> int:
+        """Let a stream of this person last as long as a new token, and be of its log-in; returns the seconds left.
 
         Raises:
             Refused: `route.not_found`: there is no such stream of this person here.

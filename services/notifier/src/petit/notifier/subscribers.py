@@ -24,7 +24,7 @@ class Subscribers:
             Refused: there is no such stream here.
         """
         asked = RenewAsk.model_validate_json(payload)
-        left = self._hub.renew(asked.connection, user=asked.user, expires_at=asked.expires_at)
+        left = self._hub.renew(asked.connection, user=asked.user, session=asked.session, expires_at=asked.expires_at)
         return answer(Renewed(expires_in=left), as_of=BEFORE_LOG)
 
     def on_delivered(self, payload: bytes) -> None:

@@ -43,7 +43,9 @@ def add_tickets(router: APIRouter, *, tickets: Tickets, clock: Clock, secure: bo
             return _with_cookies(
                 bearer(exchange_of(request.scope).headers.get(b"authorization")), left_s, secure=secure
             )
-        holder = TicketFor(user=caller.user, session=caller.session, expires_at=caller.expires_at)
+        holder = TicketFor(
+            user=caller.user, session=caller.session, expires_at=caller.expires_at, issued_at=caller.issued_at
+        )
         word = await tickets.issue(holder.model_dump_json().encode())
         return answer(Ticket(ticket=word, expires_in=max(1, min(TTL_S, left_s))))
 

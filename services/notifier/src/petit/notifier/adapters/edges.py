@@ -63,14 +63,14 @@ class NatsRenewals:
         self._instance = instance
         self._here = here
 
-    async def renew(self, connection: str, *, user: UserId, expires_at: float) -> int:
+    async def renew(self, connection: str, *, user: UserId, session: str, expires_at: float) -> int:
         """See `Renewals.renew`."""
         named = _CONNECTION.match(connection)
         if named is None:
             raise _unknown(connection)
         if named[1] == self._instance:
-            return self._here(connection, user=user, expires_at=expires_at)
-        request = RenewAsk(connection=connection, user=user, expires_at=expires_at)
+            return self._here(connection, user=user, session=session, expires_at=expires_at)
+        request = RenewAsk(connection=connection, user=user, session=session, expires_at=expires_at)
         try:
             renewed, _ = await ask(self._nc, notifier_renew(named[1]), request, body=Renewed, within=RENEW_S)
         except Unreached:

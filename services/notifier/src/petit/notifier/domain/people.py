@@ -38,6 +38,9 @@ class Seat(Protocol):
     warned: bool
     """Whether it was told that it ends soon."""
 
+    session: str
+    """The log-in that its token belongs to; empty if unknown."""
+
     @property
     def connection(self) -> str:
         """Its id, as in `hello`."""

@@ -29,11 +29,6 @@ MOST: Final = 128
 class Talker(Seat, Protocol):
     """A connection whose client asks for things."""
 
-    @property
-    def session(self) -> str:
-        """The log-in; empty if unknown."""
-        ...
-
     def listen(self, *, on: bool) -> None:
         """Read on, or no further until told."""
         ...
@@ -163,7 +158,9 @@ class Doings:
             principal = await self._tokens.verify(token.encode())
             if principal.user != talker.user:
                 raise Refused(Code.TOKEN_INVALID, "the token is of somebody else")
-            left = self._hub.renew(talker.connection, user=talker.user, expires_at=principal.expires_at)
+            left = self._hub.renew(
+                talker.connection, user=talker.user, session=principal.session, expires_at=principal.expires_at
+            )
         except Refused as error:
             self._refuse(talker, ask, error)
         else:

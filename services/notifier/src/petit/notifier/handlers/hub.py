@@ -119,8 +119,11 @@ class Hub:
         """Go on with a connection that is crowded no more."""
         self._resume.drained(seat)
 
-    def renew(self, connection: str, *, user: UserId, expires_at: float) -> int:
+    def renew(self, connection: str, *, user: UserId, session: str, expires_at: float) -> int:
         """Let a connection last as long as a new token of its person; returns the whole seconds until then.
+
+        Args:
+            session: The log-in of the new token, to which the connection belongs from now on.
 
         Raises:
             Refused: `route.not_found`: this process holds no such connection of this person.
@@ -128,7 +131,16 @@ class Hub:
         seat = self._seats.get(connection)
         if seat is None or seat.user != user:
             raise Refused(Code.ROUTE_NOT_FOUND, f"there is no stream {connection} of yours")
-        return self._lifetimes.renew(seat, expires_at=expires_at)
+        left = self._lifetimes.renew(seat, expires_at=expires_at)
+        seat.session = session
+        return left
+
+    def revoke(self, user: UserId, *, session: str | None) -> None:
+        """End the connections of a log-in that is over; None: of all of a person's."""
+        self._router.flush()
+        for seat in self.seats():
+            if seat.user == user and session in {None, seat.session}:
+                seat.end(TOKEN_GONE, resume=False)
 
     def bye(self, seat: Seat, *, code: int, resume: bool) -> bytes:
         """Return the last frame for a connection; nothing for one that was not told hello, which comes first."""

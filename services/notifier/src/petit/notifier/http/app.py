@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from petit.contracts.ids import Epoch, Offset, UserId
 from petit.contracts.problems import Code, Refused, wrong
-from petit.kit.auth import bearer
+from petit.contracts.rpc import TicketFor
+from petit.kit.auth import Principal, bearer
 from petit.kit.clock import Clock
 from petit.kit.queries import read_query
 from petit.kit.serving import TAKEOVER
@@ -129,15 +130,28 @@ class Front:
         if ticket is not None:  # looking at it uses it up, so everything else comes first
             cursor = await self._known(seen)
             _head(form, scope, also=[])
-        user, session, expires_at = await self._caller(headers, ticket=ticket)
+        caller = await self._caller(headers, ticket=ticket)
         if ticket is None:  # who has one was counted when it was made
-            self._spend(exchange, user)
-        if expires_at * 1000 <= self.clock.now_ms():  # requests have some leeway, but a stream would end as it begins
+            self._spend(exchange, caller.user)
+        if (
+            caller.expires_at * 1000 <= self.clock.now_ms()
+        ):  # requests have some leeway, but a stream would end as it begins
             raise Refused(Code.TOKEN_EXPIRED, "the token has expired")
         if ticket is None:
             cursor = await self._known(seen)
+        if self.tokens.revocations.covers(user=caller.user, session=caller.session, issued_at=caller.issued_at):
+            # it ended after the ticket was made, or while we waited
+            code = Code.TOKEN_INVALID if ticket is None else Code.TICKET_INVALID
+            raise Refused(code, "the log-in that this belongs to is over")
         head = _head(form, scope, also=exchange.carried())
-        return Opening(user=user, session=session, expires_at=expires_at, form=form, cursor=cursor, head=head)
+        return Opening(
+            user=caller.user,
+            session=caller.session,
+            expires_at=caller.expires_at,
+            form=form,
+            cursor=cursor,
+            head=head,
+        )
 
     async def _known(self, text: str | None) -> Offset | None:
         """Return the offset of a cursor, which may be somewhat ahead of this process, but not of the log; None of none.
@@ -154,19 +168,17 @@ class Front:
                 raise cursor_expired("the cursor is beyond the end of this log")
         return offset
 
-    async def _caller(self, headers: Mapping[bytes, bytes], *, ticket: str | None) -> tuple[UserId, str, float]:
+    async def _caller(self, headers: Mapping[bytes, bytes], *, ticket: str | None) -> Principal | TicketFor:
         authorization = headers.get(b"authorization")
         cookie = cookie_of(headers)
         if authorization is None and ticket is not None:
             held = await self.tickets.redeem(ticket)
             if held is None:
                 raise Refused(Code.TICKET_INVALID, "the ticket is used, late or not ours")
-            return held.user, held.session, held.expires_at
+            return held
         if authorization is None and cookie is not None:
-            principal = await self.tokens.verify(cookie)
-        else:
-            principal = await self.tokens.verify(bearer(authorization))
-        return principal.user, principal.session, principal.expires_at
+            return await self.tokens.verify(cookie)
+        return await self.tokens.verify(bearer(authorization))
 
     async def _renew(self, connection: str, scope: Scope, receive: Receive, *, exchange: Exchange) -> Reply:
         read_query(scope["query_string"], known=())
@@ -176,7 +188,9 @@ class Front:
         )
         principal = await self.tokens.verify(new)
         self._spend(exchange, principal.user)
-        left = await self.renewals.renew(connection, user=principal.user, expires_at=principal.expires_at)
+        left = await self.renewals.renew(
+            connection, user=principal.user, session=principal.session, expires_at=principal.expires_at
+        )
         return ok({"expires_in": left})
 
     async def _cursor(self, scope: Scope, exchange: Exchange) -> Reply:

@@ -9,16 +9,22 @@ from petit.chat.adapters.sqlite import opened
 from petit.chat.app import Chat
 from petit.chat.ports import Repository
 from petit.kit.natsserver import NatsConfig, NatsServer
+from services.chat.tests import cqlstores
 from services.chat.tests.asking import Edge, edge_of, replica_of
 
+keyspace = cqlstores.keyspace
 
-@pytest.fixture(params=["sqlite"])
+
+@pytest.fixture(params=["sqlite", pytest.param("cql", marks=pytest.mark.real)])
 async def repository(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Repository]:
     """An empty read model of each kind."""
     match request.param:
         case "sqlite":
             async with opened(tmp_path / "chat.db") as store:
                 yield store
+        case "cql":
+            async with cqlstores.emptied(request.getfixturevalue("keyspace")) as cql_store:
+                yield cql_store
         case kind:
             raise ValueError(f"there is no store of kind {kind}")
 

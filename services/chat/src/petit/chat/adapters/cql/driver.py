@@ -1,0 +1,258 @@
+"""One session with the cluster: prepared statements, and questions that are awaited.
+
+The reactor is libev: measured beside the driver's asyncio reactor it takes less (docs/adr/0012). Connecting and
+preparing block, and run in a thread while nobody is served yet; afterwards no thread is used.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from cassandra import ConsistencyLevel
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, ResponseFuture, Session
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    ConstantSpeculativeExecutionPolicy,
+    DCAwareRoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, SimpleStatement, tuple_factory
+
+from petit.chat.adapters.cql.bridge import Bridge
+from petit.chat.adapters.cql.errors import translated
+from petit.chat.adapters.cql.server import CqlServer
+from petit.chat.ports import StoreDown
+
+ANSWER_S: Final = 3.0
+"""Seconds after which a question is given up."""
+IN_FLIGHT: Final = 128
+"""Requests that one call has under way at once."""
+PAGE: Final = 2_000
+"""Rows that an answer brings at once; the driver fetches the next ones."""
+SCAN_S: Final = 30.0
+_CONNECT_S: Final = 5.0
+_RECONNECT_S: Final = 1.0
+_SPECULATE_S: Final = 0.25
+"""Seconds after which another node is asked the same; everything that we send may be done twice."""
+_PROTOCOL: Final = 4
+"""The newest that both databases speak."""
+
+Row = tuple[Any, ...]
+Values = Sequence[Any]
+
+
+@asynccontextmanager
+async def connected(server: CqlServer, *, keyspace: str | None) -> "AsyncIterator[Database]":
+    """Connect to a cluster, and disconnect in the end.
+
+    Args:
+        keyspace: What statements are about; None where there may be none yet.
+
+    Raises:
+        StoreDown: no node can be reached.
+        StoreBroken: there is no such keyspace, or we may not use it.
+    """
+    database = Database(server)
+    try:
+        await database.connect(keyspace)
+        yield database
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+class Database:
+    """A cluster that is connected. Every method raises `StoreDown` and `StoreBroken` as the port does."""
+
+    def __init__(self, server: CqlServer) -> None:
+        self._where = str(server)
+        self._bridge = Bridge()
+        self._cluster = _cluster(server)
+        self._session: Session = None
+        self._prepared: dict[str, PreparedStatement] = {}
+
+    async def connect(self, keyspace: str | None) -> None:
+        """Connect; to be called once."""
+        self._session = await self._blocking(lambda: self._cluster.connect(keyspace))
+
+    def close(self) -> None:
+        """Disconnect. Blocking."""
+        self._cluster.shutdown()
+
+    @property
+    def datacenter(self) -> str:
+        """The one of the nodes that are asked."""
+        return str(next(iter(self._cluster.metadata.all_hosts())).datacenter)
+
+    async def use(self, keyspace: str) -> None:
+        """Let statements be about a keyspace from here on."""
+        await self._blocking(lambda: self._session.set_keyspace(keyspace))
+
+    async def prepare(self, texts: Iterable[str]) -> None:
+        """Prepare statements, so that they can be used."""
+
+        def prepare() -> None:
+            for text in texts:
+                prepared = self._session.prepare(text)
+                prepared.is_idempotent = True
+                self._prepared[text] = prepared
+
+        await self._blocking(prepare)
+
+    async def rows(self, text: str, values: Values) -> list[Row]:
+        """Return what a prepared question answers, all pages of it."""
+        return await self._answer(self._sent(self._prepared[text].bind(values)))
+
+    async def many(self, text: str, values: Iterable[Values]) -> list[list[Row]]:
+        """Return what one prepared question answers for each of many values, in their order; some are asked at once."""
+        prepared = self._prepared[text]
+        return [rows async for rows in self._pipelined(prepared.bind(one) for one in values)]
+
+    async def write(self, groups: Iterable[Sequence[tuple[str, Values]]]) -> None:
+        """Write groups of rows, some at once; when this returns, all are acknowledged. A group is one request."""
+        async for _ in self._pipelined(map(self._grouped, groups)):
+            pass
+
+    async def scan(self, text: str) -> AsyncIterator[Row]:
+        """Give every row that a question over a whole table answers, in no order."""
+        pages: asyncio.Queue[list[Row] | BaseException | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        statement = SimpleStatement(text, fetch_size=PAGE, is_idempotent=True)
+        response = self._session.execute_async(statement, timeout=SCAN_S)
+
+        def page(rows: list[Row] | None) -> None:
+            loop.call_soon_threadsafe(pages.put_nowait, rows or [])
+
+        def failed(error: BaseException) -> None:
+            loop.call_soon_threadsafe(pages.put_nowait, error)
+
+        response.add_callbacks(page, failed)
+        while True:
+            found = await pages.get()
+            if isinstance(found, BaseException):
+                raise translated(found, where=self._where) from found
+            more = response.has_more_pages
+            if more:
+                response.start_fetching_next_page()
+            for row in found or []:
+                yield row
+            if not more:
+                return
+
+    async def run(self, text: str, values: Values = ()) -> list[Row]:
+        """Run a statement that is not prepared, with `%s` for each value."""
+        return await self._answer(self._sent(SimpleStatement(text), values or None, within=SCAN_S))
+
+    async def change(self, text: str) -> None:
+        """Change the schema, and wait until all nodes agree on it.
+
+        Raises:
+            StoreDown: they do not in time.
+        """
+        future = self._bridge.future()
+        response = self._session.execute_async(SimpleStatement(text), timeout=SCAN_S)
+        _Answer(response, future, self._bridge)
+        await self._answer(future)
+        if not response.is_schema_agreed:
+            raise StoreDown(f"{self._where}: the nodes do not agree on the schema yet")
+
+    async def _blocking(self, work: Callable[[], Any]) -> Any:
+        """Do what the driver does only synchronously: all of it before anybody is served."""
+        try:
+            return await asyncio.to_thread(work)
+        except Exception as error:
+            raise translated(error, where=self._where) from error
+
+    def _grouped(self, group: Sequence[tuple[str, Values]]) -> Any:
+        if len(group) == 1:
+            text, values = group[0]
+            return self._prepared[text].bind(values)
+        batch = BatchStatement(BatchType.UNLOGGED)
+        batch.is_idempotent = True
+        for text, values in group:
+            batch.add(self._prepared[text].bind(values))
+        return batch
+
+    async def _pipelined(self, statements: Iterable[Any]) -> AsyncIterator[list[Row]]:
+        """Send statements, at most so many at once, and give their answers in their order."""
+        waiting: list[asyncio.Future[list[Row]]] = []
+        try:
+            for statement in statements:
+                waiting.append(self._sent(statement))
+                if len(waiting) == IN_FLIGHT:
+                    yield await self._answer(waiting.pop(0))
+            while waiting:
+                yield await self._answer(waiting.pop(0))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    async def _answer(self, future: "asyncio.Future[list[Row]]") -> list[Row]:
+        try:
+            return await future
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise translated(error, where=self._where) from error
+
+    def _sent(
+        self, statement: Any, values: Values | None = None, *, within: float = ANSWER_S
+    ) -> "asyncio.Future[list[Row]]":
+        future = self._bridge.future()
+        response = self._session.execute_async(statement, values, timeout=within)
+        _Answer(response, future, self._bridge)
+        return future
+
+
+class _Answer:
+    """Collects the pages of one answer, in the driver's thread."""
+
+    __slots__ = ("_bridge", "_future", "_response", "_rows")
+
+    def __init__(self, response: ResponseFuture, future: "asyncio.Future[Any]", bridge: Bridge) -> None:
+        self._response = response
+        self._future = future
+        self._bridge = bridge
+        self._rows: list[Row] = []
+        response.add_callbacks(self._page, bridge.fail, errback_args=(future,))
+
+    def _page(self, rows: list[Row] | None) -> None:
+        if self._response.has_more_pages:
+            self._rows.extend(rows or [])
+            self._response.start_fetching_next_page()
+        else:
+            self._bridge.succeed(self._rows + rows if self._rows and rows else rows or self._rows, self._future)
+
+
+def unset(value: Any) -> Any:
+    """Return a value to be written; None leaves the column alone instead of writing a tombstone."""
+    return UNSET_VALUE if value is None else value
+
+
+def _cluster(server: CqlServer) -> Cluster:
+    nearest = DCAwareRoundRobinPolicy(local_dc=server.datacenter or "")
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(nearest),
+        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+        request_timeout=ANSWER_S,
+        row_factory=tuple_factory,
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(_SPECULATE_S, 1),
+    )
+    return Cluster(
+        list(server.hosts),
+        port=server.port,
+        connection_class=LibevConnection,
+        protocol_version=_PROTOCOL,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        auth_provider=PlainTextAuthProvider(server.user, server.password or "") if server.user else None,
+        ssl_context=ssl.create_default_context(cafile=server.ca) if server.ca else None,
+        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_S, max_attempts=None),
+        connect_timeout=_CONNECT_S,
+        control_connection_timeout=_CONNECT_S,
+        idle_heartbeat_interval=5,
+        idle_heartbeat_timeout=5,
+    )

@@ -5,14 +5,15 @@ missing engine or image is an error, never a skip.
 """
 
 import os
+import signal
 import socket
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,8 @@ _ENGINE_S: Final = 120
 _OWNER: Final = "petit.tests"
 """The label that says which process a container belongs to."""
 _LOOPBACK: Final = {"driver": "bridge", "options": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}}
-_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks our own ports; a proxy that the environment names would not find them."""
 _OK: Final = 200
 
 
@@ -55,7 +57,11 @@ class Recipe:
     memory: str = "512m"
     tmpfs: Sequence[str] = ("/tmp",)  # noqa: S108 - inside the container
     volumes: Sequence[str] = ()
-    """Folders that survive a restart; the rest of a container's own layer does, too."""
+    """Folders that it may write to; they survive a restart."""
+    aliases: Sequence[str] = ()
+    """Further names on the network: that of the service of which this is a replica."""
+    writable: bool = False
+    """Whether it may write elsewhere, too."""
 
 
 class Box:
@@ -106,7 +112,13 @@ class Box:
 
     def heal(self) -> None:
         """Put it back on the network, under its name."""
-        self._net.network.connect(self.wrapped, aliases=[self.name])
+        self._net.network.connect(self.wrapped, aliases=[self.name, *self.recipe.aliases])
+
+    @property
+    def pid(self) -> int:
+        """The process that it is to the operating system; another one after each start, 0 while it does not run."""
+        self.wrapped.reload()
+        return int(self.wrapped.attrs["State"]["Pid"])
 
     def runs(self) -> bool:
         """Say whether it runs (a paused one does)."""
@@ -114,7 +126,7 @@ class Box:
         return self.wrapped.status in {"running", "paused"}
 
     def remade(self, recipe: Recipe) -> None:
-        """Replace it by one made in another way; what it held is gone."""
+        """Replace it by one made in another way; what it held and printed is gone."""
         self.remove()
         self.recipe = recipe
         self.start()
@@ -181,11 +193,12 @@ class Net:
 
     def container(self, name: str, recipe: Recipe) -> "DockerContainer":
         """Return a container that is not made yet: locked down as in compose.yaml, data in volumes."""
+        from docker.types import Mount  # type: ignore[import-untyped] # noqa: PLC0415 - see `_docker`
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - see `__enter__`
 
         assert self._network is not None, "the network is made when entered"
         made = DockerContainer(recipe.image).with_envs(**recipe.env)
-        made.with_network(self._network).with_network_aliases(name)
+        made.with_network(self._network).with_network_aliases(name, *recipe.aliases)
         if recipe.command:
             made.with_command(list(recipe.command))
         for inside, file in recipe.files.items():
@@ -196,6 +209,8 @@ class Net:
             made.with_tmpfs_mount(folder)
         return made.with_kwargs(
             hostname=name,
+            read_only=not recipe.writable,
+            mounts=[Mount(folder, None, type="volume") for folder in recipe.volumes],
             labels={_OWNER: _me(), "petit.name": name},
             mem_limit=recipe.memory,
             cap_drop=["ALL"],
@@ -343,11 +358,21 @@ def when_logged(box: Box, words: str, *, within_s: float = READY_S) -> None:
 def ok(url: str) -> bool:
     """Say whether a GET is answered with 200."""
     try:
-        with _DIRECT.open(url, timeout=5) as answer:
+        with DIRECT.open(url, timeout=5) as answer:
             return bool(answer.status == _OK)
     except (urllib.error.URLError, OSError):
         time.sleep(0.1)
         return False
+
+
+@contextmanager
+def untimed() -> Iterator[None]:
+    """Stop the clock of the test that happens to be the first to need a server: the start is no part of the test."""
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def free_port() -> int:

@@ -6,15 +6,14 @@ that run already; otherwise they start in containers, from images that `deploy/d
 
 import json
 import os
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.e2e.waiting import until
-from tests.real.engine import Box, Net, Recipe, free_port, ok, together, when_answers, when_logged
+from tests.real.engine import DIRECT, Box, Net, Recipe, free_port, together, untimed, when_answers, when_logged
 
 CASSANDRA_IMAGE: Final = "petit-local/cassandra:ci"
 KEYCLOAK_IMAGE: Final = "petit-local/keycloak:ci"
@@ -88,27 +87,41 @@ class NatsCluster:
         """Wait until a node says that its streams are current."""
         when_answers(self.nodes[node], f"http://127.0.0.1:{self.monitors[node]}/healthz")
 
-    def leader(self, stream: str, *, account: str = "$G") -> int:
+    def leader(self, stream: str) -> int:
         """Return the node that leads a stream, by its number.
 
         Raises:
             AssertionError: none does within ten seconds.
         """
+        return int(leader(stream, monitors=self.monitors).rpartition("-")[2])
 
-        def asked() -> str:
-            for monitor in self.monitors:
-                url = f"http://127.0.0.1:{monitor}/jsz?acc={account}&streams=true"
-                if not ok(url):
-                    continue
-                with urllib.request.urlopen(url, timeout=5) as answer:
-                    told = json.load(answer)
-                for one in (told.get("account_details") or [{}])[0].get("stream_detail") or []:
-                    if one["name"] == stream and (one.get("cluster") or {}).get("leader"):
+
+def leader(stream: str, *, monitors: Sequence[int]) -> str:
+    """Return the name of the node that leads a stream, as the first of these monitoring ports has it that answers.
+
+    Raises:
+        AssertionError: none does within ten seconds.
+    """
+
+    def told() -> str:
+        for monitor in monitors:
+            for account in jsz(monitor, "acc=$G&streams=true").get("account_details") or []:
+                for one in account.get("stream_detail") or []:
+                    if one["name"] == stream and one.get("cluster", {}).get("leader"):
                         return str(one["cluster"]["leader"])
-            return ""
+        return ""
 
-        name = until(asked, within_s=10, what=f"{stream} has a leader")
-        return int(name.rpartition("-")[2])
+    return until(told, within_s=10, what=f"{stream} has a leader")
+
+
+def jsz(monitor: int, query: str) -> dict[str, Any]:
+    """Return what a node says of its JetStream; nothing if it does not answer."""
+    try:
+        with DIRECT.open(f"http://127.0.0.1:{monitor}/jsz?{query}", timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)
+    except OSError:
+        return {}
+    return told
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +134,9 @@ def cassandra() -> Iterator[Cassandra]:
     with Net() as net:
         port = free_port()
         box = net.box("cassandra", cassandra_recipe(port=port))
-        box.start()
-        when_logged(box, "Startup complete")
+        with untimed():
+            box.start()
+            when_logged(box, "Startup complete")
         yield Cassandra(host="127.0.0.1", port=port, box=box)
 
 
@@ -135,8 +149,9 @@ def keycloak() -> Iterator[Keycloak]:
     with Net() as net:
         port, management = free_port(), free_port()
         box = net.box("keycloak", keycloak_recipe(ports={8080: port, 9000: management}))
-        box.start()
-        when_answers(box, f"http://127.0.0.1:{management}/health/ready")
+        with untimed():
+            box.start()
+            when_answers(box, f"http://127.0.0.1:{management}/health/ready")
         yield Keycloak(url=f"http://127.0.0.1:{port}", admin_user=ADMIN, admin_password=ADMIN, box=box)
 
 
@@ -150,21 +165,23 @@ def nats_cluster() -> Iterator[NatsCluster]:
             net.box(f"nats-{number}", _plain_nats(number, port=port, monitor=monitor))
             for number, (port, monitor) in enumerate(zip(ports, monitors, strict=True))
         )
-        together(node.start for node in nodes)
         cluster = NatsCluster(nodes=nodes, ports=ports, monitors=monitors)
-        for number in range(3):
-            cluster.when_healthy(number)
+        with untimed():
+            together(node.start for node in nodes)
+            for number in range(3):
+                cluster.when_healthy(number)
         yield cluster
 
 
 def cassandra_recipe(*, port: int | None = None) -> Recipe:
     """Return how a node is made; with a port it is published there."""
-    return Recipe(image=CASSANDRA_IMAGE, ports={} if port is None else {9042: port}, memory="1g")
+    ports = {} if port is None else {9042: port}
+    return Recipe(image=CASSANDRA_IMAGE, ports=ports, volumes=["/var/lib/cassandra"], memory="1g")
 
 
 def keycloak_recipe(*, ports: dict[int, int], env: dict[str, str] | None = None) -> Recipe:
     """Return how a Keycloak with our realm in its own file is made."""
-    return Recipe(image=KEYCLOAK_IMAGE, ports=ports, env=env or {}, memory="1g")
+    return Recipe(image=KEYCLOAK_IMAGE, ports=ports, env=env or {}, memory="1g", writable=True)
 
 
 def _plain_nats(number: int, *, port: int, monitor: int) -> Recipe:
@@ -174,4 +191,6 @@ def _plain_nats(number: int, *, port: int, monitor: int) -> Recipe:
         *("--cluster_name", "petit", "--cluster", "nats://0.0.0.0:6222", "--routes", routes),
         *("--client_advertise", f"127.0.0.1:{port}"),
     ]
-    return Recipe(image=NATS_IMAGE, command=command, ports={4222: port, 8222: monitor}, memory="512m")
+    return Recipe(
+        image=NATS_IMAGE, command=command, ports={4222: port, 8222: monitor}, volumes=["/data"], memory="512m"
+    )

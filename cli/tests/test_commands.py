@@ -49,6 +49,7 @@ def test_help_names_every_command_and_is_what_no_arguments_print(tmp_path: Path)
         "backup",
         "restore",
         "load",
+        "bootstrap",
     ):
         assert f"\n  {name} " in helped.stdout
 

@@ -278,6 +278,18 @@ def _asked(name: str | None, data: Path, *, json: bool) -> "Asked":
 
 
 @app.command()
+def bootstrap() -> None:
+    """Make streams, buckets and tables.
+
+    For the real stack, before its services start and with each new version; set up by PETIT_BOOTSTRAP_…
+    It waits for servers that are not up yet, may be repeated, and two may run at once.
+    """
+    from petit.cli import bootstrap, session, settings
+
+    session.run(bootstrap.bootstrap(settings.read(settings.BootstrapSettings)))
+
+
+@app.command()
 def doctor(
     *,
     new_epoch: Annotated[

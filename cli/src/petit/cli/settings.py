@@ -1,10 +1,18 @@
-"""What can be set about an installation on one machine: environment variables `PETIT_LOCAL_…`.
+"""What can be set about commands: environment variables `PETIT_LOCAL_…` and `PETIT_BOOTSTRAP_…`.
 
-Nothing here has to be set. Some are there so that tests can show what wrong clocks and short memories do.
+For an installation on one machine nothing has to be set. Some is there so that tests can show what wrong clocks and
+short memories do.
 """
 
-from pydantic import Field
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from petit.cli.trouble import Trouble
+from petit.kit.access import NatsSettings
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class LocalSettings(BaseSettings):
@@ -30,3 +38,33 @@ class LocalSettings(BaseSettings):
     """How old a message's id may be for that window alone to know a repeat; smaller only where the window is."""
     clocks_ahead_ms: tuple[int, ...] = ()
     """By how much the clock of edge 0, 1, … is wrong; those that are not named are right."""
+
+
+class BootstrapSettings(NatsSettings):
+    """What `petit bootstrap` makes, and where."""
+
+    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True)
+
+    replicas: int = Field(default=1, ge=1, le=5)
+    """Copies of the log and of every bucket, each on another NATS node; may be changed later."""
+    log_max_bytes: int = Field(default=-1, ge=-1)
+    """Bytes; beyond it the log refuses signals. -1 leaves the bound to the disks."""
+    wait_s: float = Field(default=300.0, ge=0)
+    """How long to wait for servers that are not up yet, seconds."""
+
+
+def read(settings: type[S]) -> S:
+    """Read settings from the environment.
+
+    Raises:
+        Trouble: something is missing or wrong; each is named as the variable that it is.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        wrong = "; ".join(
+            f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" if fault["loc"] else fault["msg"]
+            for fault in error.errors()
+        )
+        raise Trouble(f"{wrong} (docs/configuration.md lists all settings)") from None

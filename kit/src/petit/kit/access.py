@@ -49,7 +49,7 @@ class Access:
 
 
 class NatsSettings(BaseSettings):
-    """What every service sets about NATS, each under its own prefix. Nothing secret has a default."""
+    """What whoever connects sets about NATS, each under its own prefix. Nothing secret has a default."""
 
     nats_url: str
     """`nats://host:port`, several with commas."""
@@ -61,8 +61,6 @@ class NatsSettings(BaseSettings):
     """In place of user and password, for a server that knows a token only."""
     nats_ca: Path | None = None
     """PEM file of the authority that signed the servers' certificates. Where it is set, nothing is sent without TLS."""
-    bootstrap_wait_s: float = Field(default=60.0, ge=0)
-    """How long to wait at the start until `petit bootstrap` has made streams and buckets, seconds."""
 
     @property
     def nats(self) -> Access:
@@ -83,3 +81,10 @@ class NatsSettings(BaseSettings):
         if (self.nats_user is None) == (self.nats_token is None):
             raise ValueError("either a NATS user or a token is set")
         return self
+
+
+class ServiceSettings(NatsSettings):
+    """What every service sets that relies on streams and buckets, and may not make them."""
+
+    bootstrap_wait_s: float = Field(default=60.0, ge=0)
+    """How long to wait at the start until `petit bootstrap` has made streams and buckets, seconds."""

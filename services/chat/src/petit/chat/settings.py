@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from petit.kit.access import NatsSettings
+from petit.kit.access import ServiceSettings
 
 
-class Settings(NatsSettings):
+class Settings(ServiceSettings):
     """One chat process. Nothing secret has a default."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_CHAT_", frozen=True)

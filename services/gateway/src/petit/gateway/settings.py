@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from petit.kit.access import NatsSettings
+from petit.kit.access import ServiceSettings
 
 
-class Settings(NatsSettings):
+class Settings(ServiceSettings):
     """One gateway process. Nothing secret has a default."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_GATEWAY_", frozen=True)

@@ -3,12 +3,12 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from petit.kit.access import NatsSettings
+from petit.kit.access import ServiceSettings
 
 _MIB = 1024 * 1024
 
 
-class Settings(NatsSettings):
+class Settings(ServiceSettings):
     """One notifier process. Nothing secret has a default."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_NOTIFIER_", frozen=True)

@@ -1,0 +1,187 @@
+"""Three real nats-servers on this machine, with the configuration that production runs (deploy/nats)."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from petit.cli.prctl import die_with_parent
+from petit.kit.access import Access
+from petit.kit.bootstrap import bootstrap
+from petit.kit.connection import Connection, connect
+from petit.kit.natsserver import find_binary
+from petit.kit.stream import LogConfig
+
+SHIPPED = Path(__file__).parents[2] / "deploy/nats"
+USERS = ("gateway", "notifier", "chat", "search", "attachments", "bootstrap", "operator")
+_HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Node:
+    """One node; it keeps its ports and its data from start to start."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.client, self.routes, self.monitor = _free_ports()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"nats://127.0.0.1:{self.client}"
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self.folder / "log").read_text()
+
+    def prepare(self, *, routes: list[str], tls: Path | None) -> None:
+        """Write down its configuration: the shipped one, with ports and folders of this machine."""
+        shutil.copytree(SHIPPED, self.folder)
+        config = self.folder / "nats.conf"
+        text = config.read_text()
+        for shipped, ours in (
+            ('"0.0.0.0:4222"', f'"127.0.0.1:{self.client}"'),
+            ('"0.0.0.0:6222"', f'"127.0.0.1:{self.routes}"'),
+            ('"0.0.0.0:8222"', f'"127.0.0.1:{self.monitor}"'),
+            ('"/data"', f'"{self.folder}/data"'),
+        ):
+            assert shipped in text
+            text = text.replace(shipped, ours)
+        config.write_text(text)
+        if tls is not None:
+            example = (self.folder / "tls.example.conf").read_text()
+            (self.folder / "tls.conf").write_text(example.replace("/etc/nats/tls", str(tls)))
+        self._environment = {
+            "NATS_NAME": self.name,
+            "NATS_ROUTES": json.dumps(routes),
+            "NATS_CLUSTER_PASSWORD": "pnodes",
+            **{f"NATS_{user.upper()}_PASSWORD": password_of(user) for user in USERS},
+        }
+
+    def start(self) -> None:
+        """Start it; see `Cluster.healthy`."""
+        with (self.folder / "log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [find_binary(), "-c", self.folder / "nats.conf"],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads here
+            )
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep it from doing anything, as a machine that hangs."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            if self._process is not None:
+                os.kill(self._process.pid, signal.SIGCONT)
+
+    def is_healthy(self) -> bool:
+        """Say whether it serves, and all it holds is current."""
+        try:
+            with _HTTP.open(f"http://127.0.0.1:{self.monitor}/healthz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+class Cluster:
+    """The three of them."""
+
+    def __init__(self, nodes: list[Node], *, ca: Path | None) -> None:
+        self.nodes = nodes
+        self._ca = ca
+
+    @property
+    def url(self) -> str:
+        """All of them, with commas."""
+        return ",".join(node.url for node in self.nodes)
+
+    def access(self, user: str, *, only: Node | None = None) -> Access:
+        """Return what it takes to connect as a user."""
+        url = self.url if only is None else only.url
+        return Access(url=url, user=user, password=password_of(user), ca=self._ca)
+
+    @asynccontextmanager
+    async def connected(self, user: str, *, only: Node | None = None) -> AsyncIterator[Connection]:
+        """Connect as a user."""
+        async with await connect(self.access(user, only=only), name=f"test-{user}") as nc:
+            yield nc
+
+    def named(self, name: str) -> Node:
+        """Return a node by its name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    async def healthy(self, *, within: float = 30) -> None:
+        """Wait until all serve, and are current."""
+        async with asyncio.timeout(within):
+            for node in self.nodes:
+                while not await asyncio.to_thread(node.is_healthy):  # noqa: ASYNC110 - a server has no event
+                    await asyncio.sleep(0.05)
+
+    async def bootstrap(self, *, replicas: int = 3) -> None:
+        """Make streams and buckets, as the job does."""
+        async with self.connected("bootstrap") as nc:
+            await bootstrap(nc, config=LogConfig(replicas=replicas), within=30, say=print)
+
+    async def leader(self, stream: str = "SIGNALS") -> Node:
+        """Return the node that leads a stream now."""
+        async with self.connected("operator") as nc:
+            answer = json.loads(await nc.replies.insist(f"$JS.API.STREAM.INFO.{stream}", within=10))
+        return self.named(answer["cluster"]["leader"])
+
+
+def password_of(user: str) -> str:
+    """Return a user's password: another one for each."""
+    return f"p{user}"
+
+
+@asynccontextmanager
+async def cluster(folder: Path, *, tls: Path | None = None, ca: Path | None = None) -> AsyncIterator[Cluster]:
+    """Run three nodes, empty, for as long as the context lasts.
+
+    Args:
+        folder: Where they keep everything.
+        tls: Folder with `tls.crt`, `tls.key` and `ca.crt`; None: no TLS.
+        ca: Whom clients trust.
+    """
+    nodes = [Node(f"nats-{number}", folder) for number in range(3)]
+    routes = [f"nats://cluster:pnodes@127.0.0.1:{node.routes}" for node in nodes]
+    for node in nodes:
+        node.prepare(routes=routes, tls=tls)
+    made = Cluster(nodes, ca=ca)
+    try:
+        for node in nodes:
+            node.start()
+        await made.healthy()
+        yield made
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+def _free_ports() -> tuple[int, int, int]:
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for sock in (one, two, three):
+            sock.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1], three.getsockname()[1]

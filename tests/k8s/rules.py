@@ -13,6 +13,8 @@ _PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 _SECRET: Final = ("PASSWORD", "SECRET", "TOKEN")
 _NOT_IN_A_NAMESPACE: Final = ("Namespace", "PriorityClass")
 _FINISH_S: Final = 10
+_KNOWN_S: Final = 6
+"""How long somebody may go on without the name of a new replica: what DNS remembers, and the proxy."""
 
 
 def every_container_is_bounded(manifests: Sequence[Manifest]) -> Iterator[str]:
@@ -93,18 +95,18 @@ def every_server_has_a_budget(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def nobody_notices_a_rollout(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """The new one is ready before the old one goes, and the old one serves until everybody knows."""
-    behind = [
-        service["spec"]["selector"] for service in of_kind(manifests, "Service") if service["spec"].get("selector")
-    ]
+    """The new one is known before the old one goes, and the old one serves until everybody knows."""
+    behind = [service["spec"]["selector"] for service in of_kind(manifests, "Service")]
     for workload in workloads(manifests, "Deployment"):
         rolling = workload.manifest["spec"].get("strategy", {}).get("rollingUpdate", {})
         if (rolling.get("maxUnavailable"), rolling.get("maxSurge")) != (0, 1):
             yield f"{workload} goes before the next one is there"
-        sleep = workload.pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        if not sleep and any(selects({"matchLabels": selector}, workload.labels) for selector in behind):
+        if workload.app in OURS and workload.manifest["spec"].get("minReadySeconds", 0) < _KNOWN_S:
+            yield f"{workload} goes before the next one is known"
+        lingers_s = _lingers_s(workload, manifests)
+        if not lingers_s and any(selects({"matchLabels": selector}, workload.labels) for selector in behind):
             yield f"{workload} stops while requests are on their way to it"
-        if workload.pod.get("terminationGracePeriodSeconds", 0) < sleep + _FINISH_S:
+        if workload.pod.get("terminationGracePeriodSeconds", 0) < lingers_s + _FINISH_S:
             yield f"{workload} has no time to finish"
 
 
@@ -201,6 +203,17 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def _autoscalers(manifests: Sequence[Manifest]) -> list[Manifest]:
     return of_kind(manifests, "HorizontalPodAutoscaler")
+
+
+def _lingers_s(workload: Workload, manifests: Sequence[Manifest]) -> float:
+    """Return how long one that was told to go serves on: by Kubernetes' own means, or by its setting."""
+    container = workload.pod["containers"][0]
+    sleep_s = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    read = {source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source}
+    settings = [config["data"] for config in of_kind(manifests, "ConfigMap") if config["metadata"]["name"] in read]
+    return float(sleep_s) + sum(
+        float(value) for each in settings for key, value in each.items() if key.endswith("_DRAIN_S")
+    )
 
 
 def _ports(workload: Workload) -> set[str | int]:

@@ -102,6 +102,8 @@ WRONG: Final[list[tuple[Rule, Spoil]]] = [
         Spoil("PodDisruptionBudget chat", "spec/selector/matchLabels", {"app.kubernetes.io/name": "chats"}),
     ),
     (rules.nobody_notices_a_rollout, Spoil("Deployment proxy", f"{MAIN}/lifecycle")),
+    (rules.nobody_notices_a_rollout, Spoil("ConfigMap notifier", "data/PETIT_NOTIFIER_DRAIN_S", "0")),
+    (rules.nobody_notices_a_rollout, Spoil("Deployment gateway", "spec/minReadySeconds")),
     (
         rules.nobody_notices_a_rollout,
         Spoil("Deployment gateway", "spec/strategy/rollingUpdate/maxUnavailable", "25%"),

@@ -11,7 +11,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("prove", deadline=None, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-pytest_plugins = ["tests.prove.figures", "tests.prove.results", "tests.real.servers"]
+pytest_plugins = ["tests.prove.figures", "tests.prove.results", "tests.real.servers", "tests.real.stack"]
 _CI_HAS = {
     "browser": "Chromium",
     "real": "a Docker engine",

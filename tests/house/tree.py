@@ -16,7 +16,7 @@ HOMES = {f"petit.{member.split('/')[-1].replace('python', 'client')}": f"{member
 
 PLUGINS = [
     *("tests/e2e/scale.py", "tests/e2e/waiting.py", "tests/prove/figures.py", "tests/prove/results.py"),
-    *("tests/real/engine.py", "tests/real/servers.py"),
+    *(f"tests/real/{name}.py" for name in ("engine", "servers", "plan", "realm", "stack")),
 ]
 """What conftest.py loads."""
 

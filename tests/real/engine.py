@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.e2e.waiting import until
+from tests.e2e.waiting import Late, until
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as Wrapped  # type: ignore[import-untyped] # it has no stubs
@@ -86,6 +86,15 @@ class Box:
             return
         self._container = self._net.container(self.name, self.recipe)
         self._container.start()
+
+    def ensure(self) -> None:
+        """Start it, unless it runs."""
+        if self._container is None or not self.runs():
+            self.start()
+
+    def ended(self, *, within_s: float) -> int:
+        """Wait for its end, and return its exit code."""
+        return int(self.wrapped.wait(timeout=within_s)["StatusCode"])
 
     def kill(self) -> None:
         """`kill -9`, and wait for its end; a paused one ends as well."""
@@ -336,7 +345,7 @@ def when_answers(box: Box, url: str, *, within_s: float = READY_S) -> None:
 
     try:
         until(answers, within_s=within_s, what=f"{url} answers 200")
-    except AssertionError as error:
+    except Late as error:
         error.add_note(box.logged()[-4_000:])
         raise
 

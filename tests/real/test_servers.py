@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
 
 def test_cassandra_answers_cql(cassandra: Cassandra) -> None:
-    from cassandra.cluster import Cluster  # type: ignore[import-untyped] # noqa: PLC0415 - imported, it picks its event loop
+    from cassandra.cluster import Cluster  # noqa: PLC0415 - imported, it picks its event loop
 
     with Cluster([cassandra.host], port=cassandra.port) as cluster, cluster.connect() as session:
         version = session.execute("SELECT release_version FROM system.local").one().release_version

@@ -96,7 +96,7 @@ class Consumer:
             "inactive_threshold": int(_GONE_AFTER_S * NANOSECONDS),
             "mem_storage": True,
             "num_replicas": 1,
-            "filter_subjects": list(subjects),
+            **_filter(subjects),
         }
         self._listening = await self._nc.listen(inbox, self._on_message)
         try:
@@ -184,3 +184,13 @@ class Consumer:
         if reply:
             with suppress(Unreached):
                 self._nc.write(reply.decode(), b"")
+
+
+def _filter(subjects: Sequence[str]) -> dict[str, object]:
+    match subjects:
+        case []:
+            return {}
+        case [subject]:
+            return {"filter_subject": subject}
+        case _:
+            return {"filter_subjects": list(subjects)}

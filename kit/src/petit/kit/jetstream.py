@@ -135,9 +135,14 @@ class JetStream:
                 raise
 
     async def create_consumer(self, stream: str, config: Mapping[str, Any], *, within: float = WITHIN_S) -> None:
-        """Make an ephemeral consumer by the name in its configuration."""
-        request = {"stream_name": stream, "config": config, "action": "create"}
+        """Make an ephemeral consumer by the name in its configuration.
+
+        Its only filter, if it has one, is part of the subject: there a user's permissions can say what it may read.
+        """
         subject = f"$JS.API.CONSUMER.CREATE.{stream}.{config['name']}"
+        if "filter_subject" in config:
+            subject = f"{subject}.{config['filter_subject']}"
+        request = {"stream_name": stream, "config": config, "action": "create"}
         _read(await self._nc.replies.request(subject, json.dumps(request).encode(), within=within))
 
     async def entry(self, stream: str, *, within: float = WITHIN_S, **which: int | str) -> RawEntry | None:

@@ -1,0 +1,250 @@
+"""What each user of NATS may do, and what it is refused: the lists of deploy/nats/nats.conf, tried on real servers."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import nats as nats_py
+import pytest
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NoAnswerError
+
+from petit.kit.access import Access
+from petit.kit.connection import connect
+from petit.kit.errors import Unreached
+from tests.nats.cluster import USERS, Cluster, cluster
+
+CHAT = "signal.7.chat.0190aaaa.msg"
+PERSON = "signal.7.person.ada.invited"
+CREATE = "$JS.API.CONSUMER.CREATE.SIGNALS"
+_REFUSED_S = 0.02
+_SPREAD_S = 0.2
+"""Until other nodes know who listens."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all of these: they only ask."""
+    making = cluster(tmp_path_factory.mktemp("nats"))
+    with asyncio.Runner() as runner:
+        made = runner.run(making.__aenter__())
+        runner.run(made.bootstrap())
+        yield made
+        runner.run(making.__aexit__(None, None, None))
+
+
+class User:
+    """A plain NATS client, as anybody who stole a password would have, and what the server refused it."""
+
+    def __init__(self) -> None:
+        self._number = itertools.count()
+        self.nc: Client
+        self.refusals: list[str] = []
+
+    async def on_error(self, error: Exception) -> None:
+        """Keep what the server says."""
+        self.refusals.append(str(error).lower())
+
+    async def may_publish(self, subject: str, payload: bytes = b"{}") -> bool:
+        """Say whether the server takes a message on a subject."""
+        self.refusals.clear()
+        await self.nc.publish(subject, payload)
+        await self._settled()
+        return not any("permissions violation for publish" in refusal for refusal in self.refusals)
+
+    async def may_subscribe(self, subject: str) -> bool:
+        """Say whether the server lets us listen to a subject."""
+        self.refusals.clear()
+        subscription = await self.nc.subscribe(subject)
+        await self._settled()
+        refused = any("permissions violation for subscription" in refusal for refusal in self.refusals)
+        await subscription.unsubscribe()
+        return not refused
+
+    async def ask(self, subject: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Ask JetStream; None where it does not even hear us."""
+        try:
+            answer = await self.nc.request(subject, json.dumps(request).encode(), timeout=0.4)
+        except (NoAnswerError, NoRespondersError):
+            return None
+        return dict(json.loads(answer.data))
+
+    async def _settled(self) -> None:
+        """Wait until the server has said what it has to say: a refusal may come a moment after the answer to a ping."""
+        await self.nc.flush()
+        await asyncio.sleep(_REFUSED_S)
+        await self.nc.flush()
+
+    async def makes_consumer(self, *filters: str, subject: str, **config: object) -> bool:
+        """Say whether a consumer can be made by asking on a subject.
+
+        Args:
+            filters: What it shall deliver; one is a filter, several are several.
+            subject: `NAME` in it becomes the consumer's.
+        """
+        which: dict[str, object] = {"filter_subject": filters[0]} if len(filters) == 1 else {}
+        if len(filters) > 1:
+            which["filter_subjects"] = list(filters)
+        name = f"x{next(self._number)}"
+        request = {
+            "stream_name": "SIGNALS",
+            "config": {"name": name, "ack_policy": "none", "inactive_threshold": 10**9, **which, **config},
+            "action": "",
+        }
+        answer = await self.ask(subject.replace("NAME", name), request)
+        return answer is not None and "error" not in answer
+
+
+@asynccontextmanager
+async def user(made: Cluster, name: str) -> AsyncIterator[User]:
+    """Connect as a user."""
+    one = User()
+    access = made.access(name)
+    one.nc = await nats_py.connect(
+        access.servers,
+        user=access.user,
+        password=access.password,
+        inbox_prefix=access.inbox_prefix,
+        error_cb=one.on_error,
+        allow_reconnect=False,
+    )
+    try:
+        yield one
+    finally:
+        await one.nc.close()
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_only_who_writes_signals_may(shared: Cluster, name: str) -> None:
+    async with user(shared, name) as one:
+        for subject in (CHAT, PERSON, "signal.0.all.notice", "signal.0.ops.rules"):
+            assert await one.may_publish(subject) == (name in {"gateway", "chat"})
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_nobody_listens_to_what_is_not_his(shared: Cluster, name: str) -> None:
+    theirs = [f"_INBOX_{other}.>" for other in USERS if other != name]
+    async with user(shared, name) as one:
+        for subject in (">", "_INBOX.>", "signal.>", "signal.*.person.>", "$KV.>", "$JS.API.>", "$SYS.>", *theirs):
+            assert not await one.may_subscribe(subject), subject
+        assert await one.may_subscribe(f"_INBOX_{name}.>")
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_only_bootstrap_and_an_operator_change_streams(shared: Cluster, name: str) -> None:
+    async with user(shared, name) as one:
+        for verb in ("CREATE", "UPDATE"):
+            allowed = await one.may_publish(f"$JS.API.STREAM.{verb}.OTHER")
+            assert allowed == (name in {"bootstrap", "operator"}), verb
+        for verb in ("DELETE", "PURGE", "MSG.DELETE", "RESTORE", "SNAPSHOT", "LEADER.STEPDOWN", "PEER.REMOVE"):
+            assert await one.may_publish(f"$JS.API.STREAM.{verb}.OTHER") == (name == "operator"), verb
+        assert await one.may_publish("$JS.API.CONSUMER.DELETE.SIGNALS.x") == (name == "operator")
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_each_writes_to_its_own_buckets(shared: Cluster, name: str) -> None:
+    writers = {
+        "$KV.TICKETS.x": {"gateway", "notifier", "operator"},
+        "$KV.LEASES.chat.x": {"chat", "operator"},
+        "$KV.LEASES.search.x": {"search", "operator"},
+        "$KV.PETIT.log": {"chat", "bootstrap", "operator"},
+    }
+    async with user(shared, name) as one:
+        for subject, allowed in writers.items():
+            assert await one.may_publish(subject) == (name in allowed), subject
+
+
+async def test_requests_go_only_to_whom_a_service_asks(shared: Cluster) -> None:
+    askers = {
+        "rpc.chat.7.propose": {"gateway", "notifier", "chat", "search", "attachments"},
+        "rpc.gateway.do": {"notifier"},
+        "rpc.notifier.abc.renew": {"notifier"},
+        "live.ctl.folded": {"chat"},
+    }
+    for name in USERS:
+        async with user(shared, name) as one:
+            for subject, allowed in askers.items():
+                assert await one.may_publish(subject) == (name in allowed), (name, subject)
+
+
+async def test_search_reads_chats_and_nothing_that_is_to_one_person(shared: Cluster) -> None:
+    chats, person, every = "signal.*.chat.>", "signal.*.person.>", "signal.>"
+    allowed = f"{CREATE}.NAME.{chats}"
+    async with user(shared, "search") as search:
+        assert await search.makes_consumer(chats, subject=allowed)
+        assert await search.makes_consumer(chats, subject=allowed, deliver_subject=search.nc.new_inbox())
+
+        for filters in ((), (person,), (every,), (PERSON,), (chats, person)):
+            assert not await search.makes_consumer(*filters, subject=f"{CREATE}.NAME"), filters
+            assert not await search.makes_consumer(*filters, subject=allowed), filters
+            assert not await search.makes_consumer(*filters, subject="$JS.API.CONSUMER.CREATE.SIGNALS"), filters
+            assert not await search.makes_consumer(
+                *filters, subject="$JS.API.CONSUMER.DURABLE.CREATE.SIGNALS.NAME", durable_name="x"
+            ), filters
+        for filter_ in (person, every, PERSON):
+            assert not await search.makes_consumer(filter_, subject=f"{CREATE}.NAME.{filter_}"), filter_
+
+
+@pytest.mark.parametrize("name", ["search", "attachments", "notifier", "bootstrap"])
+async def test_entries_are_not_read_one_by_one(shared: Cluster, name: str) -> None:
+    async with user(shared, name) as one:
+        for subject in (
+            "$JS.API.STREAM.MSG.GET.SIGNALS",
+            "$JS.API.DIRECT.GET.SIGNALS",
+            f"$JS.API.DIRECT.GET.SIGNALS.{PERSON}",
+            "$JS.API.CONSUMER.MSG.NEXT.SIGNALS.x",
+        ):
+            assert not await one.may_publish(subject, b'{"seq":1}'), subject
+
+
+async def test_an_answer_goes_once_and_only_to_who_asked(shared: Cluster) -> None:
+    async with user(shared, "chat") as chat, user(shared, "gateway") as gateway, user(shared, "notifier") as notifier:
+        asked = await chat.nc.subscribe("rpc.chat.7.seed")
+        await chat.nc.flush()
+        inbox = gateway.nc.new_inbox()
+        heard = await gateway.nc.subscribe(inbox)
+        await gateway.nc.flush()
+        await asyncio.sleep(_SPREAD_S)
+        await gateway.nc.publish("rpc.chat.7.seed", b"?", reply=inbox)
+        question = await asked.next_msg(timeout=2)
+
+        assert not await chat.may_publish(gateway.nc.new_inbox())
+        assert not await notifier.may_publish(inbox)
+        assert await chat.may_publish(question.reply, b"!")
+        assert (await heard.next_msg(timeout=2)).data == b"!"
+        assert not await chat.may_publish(question.reply, b"again")
+
+
+async def test_a_consumer_is_no_way_around_what_may_be_published(shared: Cluster) -> None:
+    async with user(shared, "notifier") as notifier, user(shared, "gateway") as gateway:
+        await gateway.nc.request(CHAT, b"{}", timeout=5)
+
+        assert not await notifier.makes_consumer(
+            "signal.>", subject=f"{CREATE}.NAME.signal.>", deliver_subject="signal.9.chat.other.msg"
+        )
+        await notifier.makes_consumer(
+            "signal.>", subject=f"{CREATE}.NAME.signal.>", deliver_subject="$JS.API.STREAM.DELETE.KV_TICKETS"
+        )
+        await asyncio.sleep(1)
+        answer = await gateway.ask("$JS.API.STREAM.INFO.KV_TICKETS", {})
+    assert answer is not None
+    assert "error" not in answer
+
+
+@pytest.mark.parametrize(
+    "who", [{}, {"user": "gateway", "password": "wrong"}, {"user": "root", "password": "proot"}, {"token": "pgateway"}]
+)
+async def test_who_has_no_name_or_a_wrong_password_is_not_let_in(shared: Cluster, who: dict[str, str]) -> None:
+    with pytest.raises(Unreached):
+        await connect(Access(url=shared.url, **who), name="stranger", within=0.5)  # type: ignore[arg-type]  # texts
+
+
+def test_every_user_is_one_that_is_tried_here() -> None:
+    text = (Path(__file__).parents[2] / "deploy/nats/nats.conf").read_text()
+
+    assert tuple(line.split()[1] for line in text.splitlines() if line.strip().startswith("user:")) == USERS

@@ -11,8 +11,8 @@ import pytest
 
 from petit.chat.adapters.cql import migrating
 from petit.chat.adapters.cql.driver import connected
-from petit.chat.adapters.cql.server import CqlServer
 from petit.chat.adapters.cql.store import CqlStore, opened
+from petit.chat.ports import CqlServer
 from tests.real.servers import Cassandra
 
 TABLES = re.findall(r"EXISTS (\w+)", " ".join(text for version in migrating.versions().values() for text in version))

@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from petit.cli import show, voice
+from petit.cli.migrate import migrate
 from petit.cli.settings import BootstrapSettings
 from petit.cli.trouble import Trouble
 from petit.kit import bootstrap as kit
@@ -29,6 +30,8 @@ async def bootstrap(settings: BootstrapSettings) -> None:
     try:
         async with await _connected(settings, deadline=deadline) as nc:
             await _make_log(nc, settings, deadline=deadline)
+        if settings.cql is not None:
+            await migrate(settings)
     except Outage as error:
         raise Trouble(f"{error.detail}; `petit doctor --stack real` looks closer") from error
     except LogFault as error:

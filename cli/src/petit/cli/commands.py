@@ -290,6 +290,18 @@ def bootstrap() -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the schema of the read model in ScyllaDB or Cassandra up to this version.
+
+    Set up by PETIT_BOOTSTRAP_CQL_…; part of `petit bootstrap`. Services may go on meanwhile; it may be repeated, and
+    two may run at once.
+    """
+    from petit.cli import migrate, session, settings
+
+    session.run(migrate.migrate(settings.read(settings.MigrateSettings)))
+
+
+@app.command()
 def doctor(
     *,
     new_epoch: Annotated[

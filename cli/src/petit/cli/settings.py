@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from petit.chat.settings import CqlSettings
 from petit.cli.trouble import Trouble
 from petit.kit.access import NatsSettings
 
@@ -40,7 +41,18 @@ class LocalSettings(BaseSettings):
     """By how much the clock of edge 0, 1, … is wrong; those that are not named are right."""
 
 
-class BootstrapSettings(NatsSettings):
+class MigrateSettings(CqlSettings):
+    """What `petit migrate` makes, and where; `petit bootstrap` does the same where nodes are named."""
+
+    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True)
+
+    cql_replication: int = Field(default=1, ge=1, le=9)
+    """Copies of each row of the read model, each on another node; only where the keyspace is made."""
+    wait_s: float = Field(default=300.0, ge=0)
+    """How long to wait for servers that are not up yet, seconds."""
+
+
+class BootstrapSettings(NatsSettings, MigrateSettings):
     """What `petit bootstrap` makes, and where."""
 
     model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True)
@@ -49,8 +61,6 @@ class BootstrapSettings(NatsSettings):
     """Copies of the log and of every bucket, each on another NATS node; may be changed later."""
     log_max_bytes: int = Field(default=-1, ge=-1)
     """Bytes; beyond it the log refuses signals. -1 leaves the bound to the disks."""
-    wait_s: float = Field(default=300.0, ge=0)
-    """How long to wait for servers that are not up yet, seconds."""
 
 
 def read(settings: type[S]) -> S:

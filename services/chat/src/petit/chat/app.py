@@ -5,15 +5,17 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from petit.chat.adapters.ephemera import NatsEphemera
-from petit.chat.adapters.sqlite import SqliteStore, opened
+from petit.chat.adapters.sqlite import opened as opened_file
 from petit.chat.adapters.sqlite.files import adopt_epoch, backup, digest, highest_checkpoint, known_epoch
 from petit.chat.domain.rows import VoidRow
 from petit.chat.handlers.announcing import Announcing
@@ -24,7 +26,7 @@ from petit.chat.handlers.proposing import Proposing
 from petit.chat.handlers.reach import Reach
 from petit.chat.handlers.states import States
 from petit.chat.handlers.telling import Telling
-from petit.chat.ports import Repository, StoreBroken, StoreDown
+from petit.chat.ports import CqlServer, Repository, Store, StoreBroken, StoreDown
 from petit.chat.subscribers.lists import serve_lists
 from petit.chat.subscribers.methods import any_methods, list_methods, owner_methods
 from petit.chat.subscribers.requests import Owning, listen, serve_any
@@ -38,12 +40,26 @@ from petit.kit.leases import Leases, ReplicaTakenError
 from petit.kit.log import Entry, Log
 from petit.kit.probes import Readiness
 
-__all__ = ["Chat", "Options", "adopt_epoch", "backup", "chat", "digest", "highest_checkpoint", "known_epoch"]
+__all__ = [
+    "Chat",
+    "Options",
+    "adopt_epoch",
+    "backup",
+    "chat",
+    "digest",
+    "highest_checkpoint",
+    "known_epoch",
+    "migrate",
+]
 
 GROUP: Final = "chat"
 """Of the leases."""
 _FINISH_S: Final = 2.0
 _PROBE_S: Final = 2.0
+_WAIT_S: Final = (0.5, 5.0)
+"""Between attempts to open a database: at first, and at most."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +67,8 @@ class Options:
     """What a deployment decides."""
 
     nats: Access
-    store: Path
-    """The SQLite file; made, with its folder, if it is not there."""
+    store: Path | CqlServer
+    """The SQLite file, made, with its folder, if it is not there; or a keyspace, which `petit migrate` makes."""
     bootstrap_wait_s: float | None = None
     """How long to wait for the log to be made, seconds; None: this replica makes what is not there."""
     replica: str = "chat-0"
@@ -101,10 +117,15 @@ class Chat:
 
 
 @asynccontextmanager
-async def chat(options: Options) -> AsyncIterator[Chat]:
+async def chat(options: Options, *, on_wait: Callable[[str], None] = lambda _: None) -> AsyncIterator[Chat]:
     """Run one replica for as long as the context lasts; it folds what it comes to own, and answers.
 
-    When something ends it early, the context's body is cancelled and this raises why.
+    A database that is down, or that `petit migrate` has not run for, is waited for. When something ends the replica
+    early, the context's body is cancelled and this raises why.
+
+    Args:
+        options: What the deployment decides.
+        on_wait: Told, before the context begins, what is waited for.
 
     Raises:
         LogFault: the log is lost, behind the read model or of another epoch, or asks for newer rules.
@@ -115,14 +136,13 @@ async def chat(options: Options) -> AsyncIterator[Chat]:
     """
     try:
         async with AsyncExitStack() as stack:
-            yield await _start(options, stack)
+            yield await _start(options, stack, on_wait=on_wait)
     except BaseExceptionGroup as group:
         raise _reason(group) from None
 
 
-async def _start(options: Options, stack: AsyncExitStack) -> Chat:
-    await asyncio.to_thread(options.store.parent.mkdir, parents=True, exist_ok=True)
-    store = await stack.enter_async_context(opened(options.store))
+async def _start(options: Options, stack: AsyncExitStack, *, on_wait: Callable[[str], None]) -> Chat:
+    store = await stack.enter_async_context(_opened(options.store, on_wait=on_wait))
     name = options.replica
     nc = await stack.enter_async_context(await connect(options.nats, name=name))
     # What is replayed has its own connection, so that answers do not wait behind it.
@@ -190,7 +210,43 @@ async def _start(options: Options, stack: AsyncExitStack) -> Chat:
     return Chat(folding=folding, feed=feed, reach=reach, store=store)
 
 
-async def _agree(store: SqliteStore, log: Log, *, options: Options) -> Epoch:
+@asynccontextmanager
+async def _opened(place: Path | CqlServer, *, on_wait: Callable[[str], None]) -> AsyncIterator[Store]:
+    """Open the read model; a database that cannot be used yet is waited for."""
+    if isinstance(place, Path):
+        await asyncio.to_thread(place.parent.mkdir, parents=True, exist_ok=True)
+        async with opened_file(place) as store:
+            yield store
+        return
+    from petit.chat.adapters.cql.store import opened as opened_keyspace  # noqa: PLC0415 - the driver, only if used
+
+    pause, most = _WAIT_S
+    found: Store | None = None
+    async with AsyncExitStack() as stack:
+        while found is None:
+            try:
+                found = await stack.enter_async_context(opened_keyspace(place))
+            except StoreDown as error:
+                _log.warning("store.waits", error=str(error), again_s=pause)
+                on_wait(str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, most)
+        yield found
+
+
+async def migrate(server: CqlServer, *, replication: int) -> list[int]:
+    """Bring a keyspace's schema up to this version; return what was missing. See `adapters.cql.migrating`.
+
+    Raises:
+        StoreDown: the cluster cannot be reached, or its nodes do not agree in time: try again.
+        StoreBroken: the schema is newer than this program, or we may not change it.
+    """
+    from petit.chat.adapters.cql import migrating  # noqa: PLC0415 - the driver, only if used
+
+    return await migrating.migrate(server, replication=replication)
+
+
+async def _agree(store: Repository, log: Log, *, options: Options) -> Epoch:
     """Find the log, make sure that the read model is of it, and return its epoch.
 
     Raises:

@@ -9,7 +9,9 @@ What is read reflects every commit that was acknowledged before the question; it
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol
 
 from petit.chat.domain.rows import (
     Batch,
@@ -36,6 +38,25 @@ class StoreBroken(Exception):
 
 class NotOwnerError(Exception):
     """What is asked is for the owner of a partition to answer, and that is another replica by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CqlServer:
+    """A cluster of ScyllaDB or Cassandra, and the keyspace in it that is the read model."""
+
+    hosts: tuple[str, ...]
+    """Nodes to begin with; the others are learnt from them."""
+    port: int = 9042
+    keyspace: str = "petit"
+    datacenter: str | None = None
+    """The nearest one; None: that of the first node."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    """PEM file of the authority that signed the nodes' certificates; None: no TLS."""
+
+    def __str__(self) -> str:
+        return f"keyspace {self.keyspace} at {','.join(self.hosts)}:{self.port}"
 
 
 class LastMessage(NamedTuple):
@@ -161,6 +182,18 @@ class Repository(Protocol):
 
     async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> Sequence[RoomRow]:
         """Return listed rooms behind a place whose folded title begins with `prefix`, by folded title, then chat."""
+        ...
+
+
+class Store(Repository, Protocol):
+    """A read model that is open."""
+
+    async def watch(self) -> NoReturn:
+        """Wait for the store to be found damaged: whoever asked then gets no answer, and nobody else should ask.
+
+        Raises:
+            StoreBroken: it is.
+        """
         ...
 
 

@@ -24,8 +24,7 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStat
 
 from petit.chat.adapters.cql.bridge import Bridge
 from petit.chat.adapters.cql.errors import translated
-from petit.chat.adapters.cql.server import CqlServer
-from petit.chat.ports import StoreDown
+from petit.chat.ports import CqlServer, StoreDown
 
 ANSWER_S: Final = 3.0
 """Seconds after which a question is given up."""

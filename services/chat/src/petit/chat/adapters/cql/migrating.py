@@ -20,8 +20,7 @@ from typing import Final
 import structlog
 
 from petit.chat.adapters.cql.driver import Database, connected
-from petit.chat.adapters.cql.server import CqlServer
-from petit.chat.ports import StoreBroken, StoreDown
+from petit.chat.ports import CqlServer, StoreBroken, StoreDown
 
 _TURN_S: Final = 0.5
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")

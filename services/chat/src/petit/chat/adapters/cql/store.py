@@ -8,7 +8,6 @@ from typing import NoReturn
 from petit.chat.adapters.cql import digest, history, members, migrating, queries, writes
 from petit.chat.adapters.cql import statements as cql
 from petit.chat.adapters.cql.driver import Database, connected
-from petit.chat.adapters.cql.server import CqlServer
 from petit.chat.domain.rows import (
     Batch,
     Chat,
@@ -20,7 +19,7 @@ from petit.chat.domain.rows import (
     SignalRow,
     VoidRow,
 )
-from petit.chat.ports import LastMessage
+from petit.chat.ports import CqlServer, LastMessage
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 
 

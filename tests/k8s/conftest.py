@@ -1,11 +1,14 @@
-"""The manifests of both overlays, built once."""
+"""The manifests of both overlays, built once; and `dev` on a cluster, applied once."""
 
 import copy
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.people import People
 from tests.k8s.building import Manifest, Overlay, build, copied
+from tests.k8s.installation import Installation
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,33 @@ def built(overlays: Path) -> dict[Overlay, list[Manifest]]:
 def dev(built: dict[Overlay, list[Manifest]]) -> list[Manifest]:
     """The manifests of `dev`, to be spoilt."""
     return copy.deepcopy(built["dev"])
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Installation]:
+    """The whole of `dev` on the cluster, applied to nothing."""
+    installation = Installation()
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.close()
+
+
+@pytest.fixture(scope="session")
+def stack3(stack: Installation) -> Installation:
+    """The same: everything is there twice at least."""
+    return stack
+
+
+@pytest.fixture
+async def people(stack: Installation) -> AsyncIterator[People]:
+    """Make people on it."""
+    async with People(stack) as made:
+        yield made
+
+
+@pytest.fixture
+async def people3(people: People) -> People:
+    """The same."""
+    return people

@@ -39,6 +39,12 @@ class Node:
         return f"nats://127.0.0.1:{self.client}"
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, f"{self.name} does not run"
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What it has said so far."""
         return (self.folder / "log").read_text()

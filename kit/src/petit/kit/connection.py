@@ -4,8 +4,9 @@ A publish that was given up must not be written when the network comes back minu
 store it although its sender was told that it was not, and outside the window in which the log knows
 duplicates. nats-py keeps such writes in three places, and all three are emptied here when a connection
 breaks: its own buffer while disconnected (off: `pending_size=0`), commands not flushed yet, and what the
-transport has not sent (the socket is reset instead of closed). A peer that stopped answering is noticed by
-pings within 30 s, earlier by whoever waits for an answer: see `Connection.reset_if_stuck`.
+transport has not sent (the socket is reset instead of closed). A server that stopped answering is noticed by
+pings within 30 s, earlier by whoever waits for an answer: see `Connection.assure`. It is left for another one, if
+there is another one.
 
 Use one connection for requests and another for each feed that may replay much, so that answers do not
 wait behind history.
@@ -35,6 +36,8 @@ _PING_INTERVAL_S: Final = 10
 _PINGS_OUTSTANDING: Final = 2
 _CONNECT_TIMEOUT_S: Final = 2
 _CLOSE_TIMEOUT_S: Final = 2.0
+_PONG_S: Final = 0.5
+"""Of a server that is well, busy or far; one that needs longer is left for another."""
 _RECONNECT_WAIT_S: Final = (0.04, 0.12)
 """Least and most, so that a fleet does not come back in step."""
 
@@ -60,6 +63,7 @@ class Connection(Client):
         self._broken: list[Listener] = []
         self._restored: list[Listener] = []
         self._replies: Replies | None = None
+        self._assuring: asyncio.Task[None] | None = None
 
     @property
     def replies(self) -> Replies:
@@ -114,17 +118,22 @@ class Connection(Client):
         """Call the listener whenever the connection is back, subscriptions included; return what stops that."""
         return _listen(self._restored, listener)
 
-    async def reset_if_stuck(self) -> None:
-        """Break and rebuild the connection if the server does not take what we write.
+    async def assure(self) -> None:
+        """Break the connection, and build it again elsewhere, unless the server answers a ping within half a second.
 
-        Whoever gives a write up calls this, so that what still waits in our buffers is thrown away with it.
+        For whoever has waited for an answer in vain: a frozen server's kernel still takes what we write. What waits in
+        our buffers is thrown away with the connection, so that nothing that was given up is written later.
         """
-        if self.is_connected and self._wire.unsent():
-            _log.warning("nats.stuck", unsent_bytes=self._wire.unsent())
-            await self.force_reconnect()
+        if not self.is_connected:
+            return
+        if self._assuring is None or self._assuring.done():
+            self._assuring = asyncio.create_task(self._assure(), name="nats.assure")
+        await asyncio.shield(self._assuring)
 
     async def close(self) -> None:
         """Send what is pending, bounded by two seconds, and close for good."""
+        if self._assuring is not None:
+            self._assuring.cancel()
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await super().close()
@@ -136,6 +145,24 @@ class Connection(Client):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    async def _assure(self) -> None:
+        pong: asyncio.Future[bool] = self._loop.create_future()
+        try:
+            await self._send_ping(pong)
+        except OSError:
+            return  # it breaks by itself
+        done, _ = await asyncio.wait({pong}, timeout=_PONG_S)  # never cancelled: nats-py would stumble over it
+        if not done and self.is_connected:
+            _log.warning("nats.silent", name=self.options["name"], url=_address(self), unsent_bytes=self._wire.unsent())
+            await self.force_reconnect()
+
+    def _next_server(self, servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
+        """Choose where to connect next, and after how many seconds: not where we were last, if there is elsewhere."""
+        last = self._current_server.uri.netloc if self._current_server is not None else ""
+        others = [server for server in servers if server.uri.netloc != last]
+        wait_s = random.uniform(*_RECONNECT_WAIT_S)  # noqa: S311 - spreads load, keeps no secret
+        return random.choice(others or servers), wait_s  # noqa: S311 - likewise
 
     async def _stop_listening(self, subscription: Subscription, *, within: int) -> None:
         try:
@@ -264,7 +291,7 @@ async def connect(
                 max_reconnect_attempts=-1,
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds; nats-py only sleeps them
-                reconnect_to_server_handler=_pick,
+                reconnect_to_server_handler=nc._next_server,  # noqa: SLF001 - ours
                 error_cb=failed,
                 disconnected_cb=broken,
                 reconnected_cb=restored,
@@ -279,10 +306,6 @@ async def connect(
 
 async def _never(msg: Msg) -> None:
     """Stand in for a handler where nats-py wants one; the parser has given the message away."""
-
-
-def _pick(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:
-    return random.choice(servers), random.uniform(*_RECONNECT_WAIT_S)  # noqa: S311 - spreads load, keeps no secret
 
 
 def _listen(listeners: list[Listener], listener: Listener) -> Callable[[], None]:

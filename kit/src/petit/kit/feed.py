@@ -25,7 +25,7 @@ import structlog
 from petit.contracts.subjects import STREAM
 from petit.kit.connection import Connection
 from petit.kit.consumer import Consumer
-from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage
+from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage, Unanswered
 from petit.kit.jetstream import JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
@@ -35,6 +35,7 @@ SILENCE_S: Final = 1.2
 """Without even a heartbeat for so long, the consumer is given up."""
 CURRENT_S: Final = 1.5
 """A feed that lags less is current."""
+_SILENCE: Final = "silence"
 _TICK_S: Final = 0.2
 _RETRY_S: Final = 0.1
 _SURE_S: Final = 2.0
@@ -177,6 +178,8 @@ class Feed:
                     await self._watch(consumer)
                 finally:
                     await consumer.close()
+                if consumer.reason == _SILENCE:
+                    await self._nc.assure()
                 _log.info("feed.reopened", feed=self._name, position=self.position, reason=consumer.reason)
         except Exception as error:
             self._end(error)
@@ -212,6 +215,8 @@ class Feed:
                     raise
             except Outage as error:
                 faulty_since = math.inf
+                if isinstance(error, Unanswered):
+                    await self._nc.assure()
                 if not failed:
                     _log.warning("feed.unreached", feed=self._name, position=self.position, error=str(error))
                 failed = True
@@ -262,7 +267,7 @@ class Feed:
             except TimeoutError:
                 quiet = time.monotonic() - consumer.heard > SILENCE_S
                 if quiet and silent:  # twice: the first time it may be this process that was asleep
-                    consumer.give_up("silence")
+                    consumer.give_up(_SILENCE)
                 silent = quiet
         if consumer.error is not None:
             raise consumer.error

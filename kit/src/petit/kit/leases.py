@@ -26,7 +26,7 @@ import structlog
 
 from petit.contracts.subjects import PARTITIONS
 from petit.kit.connection import Connection
-from petit.kit.errors import LogFault, Outage
+from petit.kit.errors import LogFault, Outage, Unanswered
 from petit.kit.feed import Feed
 from petit.kit.kv import ABSENT, Bucket, BucketConfig
 from petit.kit.log import Entry
@@ -202,6 +202,8 @@ class Leases:
                 return False
         except Outage as error:
             _log.warning("leases.unreached", group=self._group, error=str(error))
+            if isinstance(error, Unanswered):
+                await self._nc.assure()
             return False
         self._revision = revision
         self._claims = claims

@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
-from petit.contracts.ids import UserId
 from petit.contracts.problems import Code, Refused
 from petit.kit.clock import Clock
 from petit.kit.windows import LoopStorage
@@ -70,8 +69,8 @@ class MemoryLimits(Generic[K]):
         self._limiter = FixedWindowRateLimiter(self._storage)
         self._limits = {kind: _limit(kind, amount) for kind, amount in per_second.items()}
 
-    def take(self, kind: K, user: UserId) -> Budget:
-        """Count one more and say what is left."""
+    def take(self, kind: K, user: str) -> Budget:
+        """Count one more of a person, or of whatever else stands for who asks, and say what is left."""
         limit = self._limits[kind]
         free = self._limiter.hit(limit.item, user)
         window = self._storage.touched

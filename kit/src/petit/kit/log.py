@@ -195,12 +195,12 @@ class Log:
                 return await self._js.store(subject, payload, headers=headers, within=min(left, _ATTEMPT_S))
             except Unanswered as error:
                 failure = error
+                await self._nc.assure()
+                continue
             except Outage as error:
                 if not isinstance(failure, Unanswered):  # an earlier attempt may still have been stored
                     failure = error
                     if isinstance(error, LogFull):
                         break
             await asyncio.sleep(min(_PAUSE_S, left))
-        if isinstance(failure, Unanswered):
-            await self._nc.reset_if_stuck()
         raise failure

@@ -24,6 +24,7 @@ _WORKERS: Final = 32
 """Lists that are read at once."""
 _FINISH_S: Final = 2.0
 _RECONNECT_S: Final = 1
+_PING_S: Final = 2
 _PROBLEM: Final = Answer[None]
 
 _log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ async def serve_lists(access: Access, *, name: str, methods: Mapping[str, Answer
         apply_types=False,  # the methods have models of their own
         max_reconnect_attempts=-1,  # the default gives up after 60
         reconnect_time_wait=_RECONNECT_S,
+        ping_interval=_PING_S,  # twice without an answer, and it looks for another server
         graceful_timeout=_FINISH_S,
     )
     for method, answering in methods.items():

@@ -17,7 +17,6 @@ SERVICES: Final = {"gateway": 8080, "notifier": 8081, "chat": 8082}
 NATS: Final = tuple(f"nats-{number}" for number in range(3))
 EDGES: Final = tuple(f"{service}-{number}" for service in ("gateway", "notifier") for number in range(REPLICAS))
 CHATS: Final = tuple(f"chat-{number}" for number in range(REPLICAS))
-SERVERS: Final = (*NATS, "cassandra", "keycloak")
 CLIENTS: Final = ("petit-web", "petit-brief", "petit-login")
 """Apps whose tokens are taken; `petit-brief` is made by tests that want tokens of a short life."""
 _TAG: Final = "dev"

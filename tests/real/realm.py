@@ -8,7 +8,8 @@ import httpx2
 
 from tests.real.servers import ADMIN
 
-_TIMEOUT_S: Final = 20.0
+_TIMEOUT_S: Final = 60.0
+"""A Keycloak that has just started takes long over its first answers."""
 
 
 class Realm:

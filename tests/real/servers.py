@@ -6,7 +6,7 @@ that run already; otherwise they start in containers, from images that `deploy/d
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,22 +93,27 @@ class NatsCluster:
         Raises:
             AssertionError: none does within ten seconds.
         """
-        return int(leader(stream, monitors=self.monitors).rpartition("-")[2])
+        names = [node.name for node in self.nodes]
+        return names.index(leader(stream, monitors=dict(zip(names, self.monitors, strict=True))))
 
 
-def leader(stream: str, *, monitors: Sequence[int]) -> str:
-    """Return the name of the node that leads a stream, as the first of these monitoring ports has it that answers.
+def leader(stream: str, *, monitors: Mapping[str, int]) -> str:
+    """Return the node that leads a stream, by its own word: the others may not know yet that it is gone.
+
+    Args:
+        stream: Its name.
+        monitors: The monitoring port of each node.
 
     Raises:
         AssertionError: none does within ten seconds.
     """
 
     def told() -> str:
-        for monitor in monitors:
+        for name, monitor in monitors.items():
             for account in jsz(monitor, "acc=$G&streams=true").get("account_details") or []:
                 for one in account.get("stream_detail") or []:
-                    if one["name"] == stream and one.get("cluster", {}).get("leader"):
-                        return str(one["cluster"]["leader"])
+                    if one["name"] == stream and one.get("cluster", {}).get("leader") == name:
+                        return name
         return ""
 
     return until(told, within_s=10, what=f"{stream} has a leader")

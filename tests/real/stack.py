@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.waiting import until
 from tests.real.engine import DIRECT, READY_S, Box, Net, Recipe, ok, together, untimed, when_answers, when_logged
-from tests.real.plan import CHATS, EDGES, NATS, REPLICAS, SERVERS, Plan, plan
+from tests.real.plan import CHATS, EDGES, NATS, REPLICAS, Plan, plan
 from tests.real.realm import Realm
 from tests.real.servers import GATEWAY_SECRET, leader
 
@@ -61,9 +61,8 @@ class RealStack:
         self._started = True
         for name, recipe in self._plan.recipes.items():
             self._net.box(name, recipe)
-        together([*(self._when_serves(name) for name in SERVERS), self._bootstrap])
+        together([*(self._when_serves(name) for name in (*NATS, "cassandra")), self._keycloak, self._bootstrap])
         together(self._net.boxes[name].start for name in (*_SERVICES, "proxy"))
-        self.realm.serve(self.url)
         self.when_ready()
 
     def close(self) -> None:
@@ -136,7 +135,7 @@ class RealStack:
 
     def log_leader(self) -> str:
         """Return the NATS node that leads the log."""
-        return leader(_STREAM, monitors=[self._plan.ports[name] for name in NATS])
+        return leader(_STREAM, monitors={name: self._plan.ports[name] for name in NATS})
 
     def pids(self) -> dict[str, int]:
         """See `Stack.pids`."""
@@ -162,9 +161,12 @@ class RealStack:
         )
 
     def command(self, *arguments: str) -> Sequence[str]:
-        """See `Stack.command`."""
-        where = ["--url", self.url, "--issuer", self.issuer] if arguments[:1] == ("login",) else []
-        return (*_CLI, *arguments, *where, "--data", str(self.folder / "cli"))
+        """See `Stack.command`; a log-in says where, and that the password is the name."""
+        how = []
+        if arguments[0] == "login" and arguments[1:]:
+            how += ["--url", self.url, "--issuer", self.issuer]
+            how += [] if "--password" in arguments else ["--password", arguments[1]]
+        return (*_CLI, *arguments, *how, "--data", str(self.folder / "cli"))
 
     # ── hurting ──────────────────────────────────────────────────────────────────────────────────
 
@@ -270,6 +272,11 @@ class RealStack:
                 when_answers(box, f"{self._at(name)}/{path}", within_s=within_s)
 
         return wait
+
+    def _keycloak(self) -> None:
+        """Have it know our origin, which is another one in each run."""
+        self._when_serves("keycloak")()
+        self.realm.serve(self.url)
 
     def _bootstrap(self) -> None:
         """Make the streams, the buckets and the tables; it waits for the servers by itself."""

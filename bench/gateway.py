@@ -41,6 +41,7 @@ from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror
 from petit.kit.natsserver import NatsConfig, NatsServer
 from petit.kit.serving import listen, serving
+from services.gateway.tests.issuing import issuing
 from services.gateway.tests.memory import MemoryDirectory
 
 CHATS: Final = 500
@@ -87,7 +88,7 @@ async def serve(url: str, token: str, *, pipe: Pipe, tokens: list[bytes], verifi
         feed = Feed(nc, deliver=deliver, after=None)
         mirror = Mirror(Seeds(), position=lambda: feed.position)
         ports = over_nats(
-            nc, log=log, feed=feed, mirror=mirror, tokens=verifier, directory=MemoryDirectory(), clock=clock
+            nc, log=log, feed=feed, mirror=mirror, tokens=verifier, issuer=issuing(MemoryDirectory()), clock=clock
         )
         edge = gateway(ports, options=Options(writes_per_s=1_000_000))
         told += [mirror.on_entry, edge.on_entry]

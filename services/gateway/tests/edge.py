@@ -12,6 +12,7 @@ import httpx2
 
 from petit.contracts.ids import ChatId
 from petit.gateway.app import Gateway, Options, Ports, gateway
+from services.gateway.tests.issuing import MemoryAccounts, issuing
 from services.gateway.tests.memory import (
     MemoryChats,
     MemoryClock,
@@ -38,6 +39,7 @@ class Edge:
     tokens: MemoryTokens
     tickets: MemoryTickets
     directory: MemoryDirectory
+    accounts: MemoryAccounts
     gateway: Gateway
     clients: list[httpx2.AsyncClient] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ def edge(*, options: Options | None = None, window_s: float = 120.0) -> Edge:
     chats = MemoryChats(log)
     mirror = MemoryMirror(chats)
     directory = MemoryDirectory(*NAMES)
+    accounts = MemoryAccounts(directory)
     tokens = MemoryTokens(clock, directory)
     tickets = MemoryTickets()
     ports = Ports(
@@ -81,10 +84,10 @@ def edge(*, options: Options | None = None, window_s: float = 120.0) -> Edge:
         chats=chats,
         tokens=tokens,
         tickets=tickets,
-        directory=directory,
+        issuer=issuing(directory, accounts),
         clock=clock,
     )
-    return Edge(clock, log, chats, mirror, tokens, tickets, directory, gateway(ports, options=options))
+    return Edge(clock, log, chats, mirror, tokens, tickets, directory, accounts, gateway(ports, options=options))
 
 
 @asynccontextmanager

@@ -344,9 +344,9 @@ class MemoryTokens:
         """Take `logout ada phone` for a token that says that, and `logout ada` for one about all of them."""
         if self.down:
             raise Unavailable("the issuer's keys cannot be had")
-        word, user, *session = token.decode().split()
-        if word != "logout":
+        if not token.startswith(b"logout "):
             raise Refused(Code.TOKEN_INVALID, "no logout token")
+        _, user, *session = token.decode().split()
         return LogoutToken(
             user=UserId(user), session=session[0] if session else None, issued_at=self.clock.now_ms() / 1000
         )
@@ -392,14 +392,18 @@ class MemoryDirectory:
         self.people = {UserId(name): Person(id=UserId(name), username=name, name=name.title()) for name in names}
         self.down = False
 
-    async def find(self, prefix: str, *, start: int, limit: int) -> PeoplePage:
+    async def find(self, prefix: str, *, after: str | None, limit: int) -> PeoplePage:
         self._check()
         found = sorted(
-            (person for person in self.people.values() if person.username.startswith(prefix.casefold())),
+            (
+                person
+                for person in self.people.values()
+                if person.username.startswith(prefix.casefold()) and (after is None or person.username > after)
+            ),
             key=lambda person: person.username,
         )
-        items = tuple(found[start : start + limit])
-        return PeoplePage(items, start + limit if len(found) > start + limit else None)
+        items = tuple(found[:limit])
+        return PeoplePage(items, items[-1].username if len(found) > limit else None)
 
     async def get(self, user: UserId) -> Person | None:
         self._check()

@@ -42,6 +42,7 @@ from petit.kit.mirror import Mirror
 from petit.kit.natsserver import NatsConfig, NatsServer
 from petit.kit.rpc import answer, ask, serve
 from services.gateway.tests.edge import NO_CHAT
+from services.gateway.tests.issuing import issuing
 from services.gateway.tests.memory import MemoryClock, MemoryDirectory, MemoryTokens
 
 CHAT, ADA, BOB = ChatId(NO_CHAT), UserId("ada"), UserId("bob")
@@ -194,7 +195,7 @@ async def test_fifty_identical_sends_from_three_gateways_are_one_message(nc: Con
                 feed=feed,
                 mirror=mirror,
                 tokens=tokens,
-                directory=directory,
+                issuer=issuing(directory),
                 clock=SystemClock(ahead_ms=ahead),
             )
         )
@@ -226,7 +227,7 @@ async def test_websocket_writes_are_answered_on_the_gateways_subject(nc: Connect
             feed=feed,
             mirror=Mirror(Seeds(), position=lambda: feed.position),
             tokens=MemoryTokens(MemoryClock(), directory),
-            directory=directory,
+            issuer=issuing(directory),
             clock=SystemClock(),
         )
     )

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import httpx2
+import httpx
 from starlette.types import Receive, Scope, Send
 
 from petit.cli.issuer import Settings as IssuerSettings
@@ -53,7 +53,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
         async with (
             await connect(place.nats, name=place.name) as nc,
             verifying(realm, clock=SystemClock()) as verifier,
-            httpx2.AsyncClient(transport=httpx2.ASGITransport(app=log_in)) as http,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=log_in)) as http,
             asyncio.TaskGroup() as tasks,
         ):
             log = Log(nc, config=place.log)
@@ -66,15 +66,16 @@ async def edge(place: Place) -> AsyncIterator[None]:
 
             feed = Feed(nc, deliver=deliver, after=None, name=place.name)
             mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
-            directory = keycloak(
-                realm.issuer,
-                admin=place.url + _ADMIN,
+            people = keycloak(
+                place.url + _ADMIN,
                 client=_SERVICE,
                 secret=(place.data.root / "issuer" / "gateway.secret").read_text().strip(),
+                login_client=CLIENT,
+                login_secret=None,
                 http=http,
                 clock=clock,
             )
-            ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, directory=directory, clock=clock)
+            ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, issuer=people, clock=clock)
             front = gateway(ports, options=_options(settings))
             live = notifier(
                 nc,
@@ -124,5 +125,7 @@ def _options(settings: LocalSettings) -> Options:
         secure_cookies=False,
         writes_per_s=settings.writes_per_s,
         reads_per_s=settings.reads_per_s,
+        logins_per_s=max(1, round(settings.logins_per_s)),
+        count_addresses=False,
         fresh_ms=settings.fresh_ms,
     )

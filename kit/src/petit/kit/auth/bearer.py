@@ -22,7 +22,7 @@ def bearer(header: bytes | None) -> bytes:
 
 
 def challenge(code: Code) -> str:
-    """Return the `WWW-Authenticate` value of a 401; only `token.missing` says nothing of an error (RFC 6750, 3.1)."""
-    if code is Code.TOKEN_MISSING:
+    """Return the `WWW-Authenticate` value of a 401; it tells of an error where there was a token (RFC 6750, 3.1)."""
+    if code in {Code.TOKEN_MISSING, Code.CREDENTIALS_INVALID}:
         return 'Bearer realm="petit"'
     return f'Bearer realm="petit", error="invalid_token", error_description="{code}"'

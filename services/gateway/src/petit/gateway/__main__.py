@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-import httpx2
+import httpx
 
 from petit.gateway.app import Gateway, Options, gateway, keycloak, over_nats
 from petit.gateway.settings import Settings
@@ -29,7 +29,7 @@ async def main(settings: Settings) -> None:
     async with (
         await connect(settings.nats, name="gateway") as nc,
         verifying(policy, clock=clock) as verifier,
-        httpx2.AsyncClient() as client,
+        httpx.AsyncClient() as client,
         asyncio.TaskGroup() as tasks,
     ):
         log = Log(nc)
@@ -44,15 +44,16 @@ async def main(settings: Settings) -> None:
 
         feed = Feed(nc, deliver=deliver, after=None, name="gateway")
         mirror = Mirror(RpcSeeds(nc), position=lambda: feed.position)
-        directory = keycloak(
-            policy.realm,
-            admin=settings.admin_url,
+        issuer = keycloak(
+            settings.admin_url,
             client=settings.directory_client,
             secret=settings.directory_secret.get_secret_value(),
+            login_client=settings.login_client,
+            login_secret=None if settings.login_secret is None else settings.login_secret.get_secret_value(),
             http=client,
             clock=clock,
         )
-        ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, directory=directory, clock=clock)
+        ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, issuer=issuer, clock=clock)
         edge = gateway(ports, options=_options(settings))
         built.append(edge)
         reading = tasks.create_task(feed.run(), name="feed")
@@ -71,6 +72,8 @@ def _options(settings: Settings) -> Options:
         secure_cookies=settings.secure_cookies,
         writes_per_s=settings.writes_per_s,
         reads_per_s=settings.reads_per_s,
+        logins_per_s=settings.logins_per_s,
+        trusted_proxies=settings.trusted_proxies,
         fresh_ms=settings.fresh_ms,
     )
 

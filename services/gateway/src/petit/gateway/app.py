@@ -10,14 +10,17 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx2
+import httpx
 from fastapi import FastAPI
 
 from petit.contracts.ids import BEFORE_LOG, SignalId
 from petit.contracts.rpc import DoBatch
 from petit.contracts.subjects import GATEWAY_DO, GATEWAY_QUEUE
+from petit.gateway.adapters.accounts import KeycloakAccounts
 from petit.gateway.adapters.chat import NatsChats
-from petit.gateway.adapters.directory import KeycloakDirectory, Realm
+from petit.gateway.adapters.directory import KeycloakDirectory
+from petit.gateway.adapters.keycloak import Keycloak, Realm
+from petit.gateway.domain.addresses import networks
 from petit.gateway.domain.idtime import FRESH_MS
 from petit.gateway.handlers.commands import Commands, Proposals
 from petit.gateway.handlers.creating import Creating
@@ -25,13 +28,29 @@ from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.people import People
 from petit.gateway.handlers.reads import Reads
 from petit.gateway.handlers.sending import Sending
+from petit.gateway.handlers.sessions import Sessions
 from petit.gateway.handlers.standing import Standing
 from petit.gateway.http.api import Handlers, api
+from petit.gateway.http.compat import Counter
 from petit.gateway.http.exchange import Door
 from petit.gateway.http.front import Front
 from petit.gateway.http.openapi import document
 from petit.gateway.http.send import SendRoute
-from petit.gateway.ports import Chats, Clock, Directory, Entry, Feed, Kind, Log, Mirror, Tickets, Tokens
+from petit.gateway.ports import (
+    Accounts,
+    Chats,
+    Clock,
+    Directory,
+    Endings,
+    Entry,
+    Feed,
+    Kind,
+    Limits,
+    Log,
+    Mirror,
+    Tickets,
+    Tokens,
+)
 from petit.gateway.subscribers import Doing
 from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
@@ -49,6 +68,15 @@ _BATCHES: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """What a gateway needs of the issuer, beside the keys of its tokens."""
+
+    directory: Directory
+    accounts: Accounts
+    endings: Endings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What a gateway works through."""
 
@@ -58,7 +86,7 @@ class Ports:
     chats: Chats
     tokens: Tokens
     tickets: Tickets
-    directory: Directory
+    issuer: Issuer
     clock: Clock
 
 
@@ -74,6 +102,12 @@ class Options:
     """For each person, in this process."""
     reads_per_s: int = 5_000
     """For each person, in this process."""
+    logins_per_s: int = 5
+    """For each username, and for each address, in this process."""
+    count_addresses: bool = True
+    """Whether log-ins are counted by address; where everybody comes from one that says nothing."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Our own, as addresses and CIDR blocks: only what they say in `X-Forwarded-For` is believed."""
     fresh_ms: int = FRESH_MS
     """See `domain.idtime`; smaller only where the log's dedupe window is."""
 
@@ -82,11 +116,15 @@ class Gateway:
     """A gateway, put together; serve `asgi` inside `running`."""
 
     def __init__(self, ports: Ports, options: Options) -> None:
-        limits: dict[Kind, int] = {"writes": options.writes_per_s, "reads": options.reads_per_s}
+        limits: dict[Kind, int] = {
+            "writes": options.writes_per_s,
+            "reads": options.reads_per_s,
+            "logins": options.logins_per_s,
+        }
         self._tokens = ports.tokens
         self._limits = MemoryLimits(limits, clock=ports.clock)
-        handlers = _handlers(ports, fresh_ms=options.fresh_ms)
-        self._views, self._deliveries = handlers.views, handlers.deliveries
+        handlers = _handlers(ports, options=options, limits=self._limits)
+        self._views, self._deliveries, self._sessions = handlers.views, handlers.deliveries, handlers.sessions
         self._doing = Doing(
             sending=handlers.sending, views=handlers.views, deliveries=handlers.deliveries, limits=self._limits
         )
@@ -126,7 +164,10 @@ class Gateway:
         service = (
             None if nc is None else await serve(nc, GATEWAY_DO, self._on_do, queue=GATEWAY_QUEUE, concurrency=_BATCHES)
         )
-        tasks = [asyncio.create_task(work.run(), name=f"gateway.{work}") for work in (self._views, self._deliveries)]
+        tasks = [
+            asyncio.create_task(work.run(), name=f"gateway.{work}")
+            for work in (self._views, self._deliveries, self._sessions)
+        ]
         try:
             yield
         finally:
@@ -149,7 +190,7 @@ def gateway(ports: Ports, *, options: Options | None = None) -> Gateway:
 
 
 def over_nats(
-    nc: Connection, *, log: Log, feed: Feed, mirror: Mirror, tokens: Tokens, directory: Directory, clock: Clock
+    nc: Connection, *, log: Log, feed: Feed, mirror: Mirror, tokens: Tokens, issuer: Issuer, clock: Clock
 ) -> Ports:
     """Return the ports of a gateway that asks chat, and keeps tickets, over a NATS connection."""
     return Ports(
@@ -159,34 +200,46 @@ def over_nats(
         chats=NatsChats(nc),
         tokens=tokens,
         tickets=NatsTickets(nc),
-        directory=directory,
+        issuer=issuer,
         clock=clock,
     )
 
 
-def keycloak(issuer: str, *, admin: str, client: str, secret: str, http: httpx2.AsyncClient, clock: Clock) -> Directory:
-    """Return the people of a Keycloak realm.
+def keycloak(
+    admin_url: str,
+    *,
+    client: str,
+    secret: str,
+    login_client: str,
+    login_secret: str | None,
+    http: httpx.AsyncClient,
+    clock: Clock,
+) -> Issuer:
+    """Return a Keycloak realm as a gateway needs it.
 
     Args:
-        issuer: Where the realm is reached.
-        admin: The realm's admin API.
-        client: A confidential client whose service account may view users.
+        admin_url: The realm's admin API: `http://keycloak:8080/admin/realms/petit`.
+        client: A confidential client whose service account may view and manage users and view events.
         secret: That client's.
+        login_client: The client for which people's passwords are looked at.
+        login_secret: That client's; None where it is a public one.
         http: Does the requests.
         clock: Measures how long ago things were.
     """
-    realm = Realm(issuer=issuer, admin=admin, client=client, secret=secret)
-    return KeycloakDirectory(realm, client=http, clock=clock)
+    realm = Realm.at(admin_url, client=client, secret=secret, login_client=login_client, login_secret=login_secret)
+    asked = Keycloak(realm, http=http, clock=clock)
+    accounts = KeycloakAccounts(asked)
+    return Issuer(directory=KeycloakDirectory(asked, clock=clock), accounts=accounts, endings=accounts)
 
 
-def _handlers(ports: Ports, *, fresh_ms: int) -> Handlers:
+def _handlers(ports: Ports, *, options: Options, limits: Limits) -> Handlers:
     make_uuid = Uuid7Maker(ports.clock)
 
     def new_id() -> SignalId:
         return SignalId(str(make_uuid()))
 
     standing = Standing(ports.mirror, ports.chats, ports.feed)
-    people = People(ports.directory)
+    people = People(ports.issuer.directory)
     proposals = Proposals(chats=ports.chats, feed=ports.feed, clock=ports.clock, new_id=new_id)
     return Handlers(
         sending=Sending(
@@ -196,13 +249,21 @@ def _handlers(ports: Ports, *, fresh_ms: int) -> Handlers:
             standing=standing,
             clock=ports.clock,
             new_id=new_id,
-            fresh_ms=fresh_ms,
+            fresh_ms=options.fresh_ms,
         ),
-        creating=Creating(proposals=proposals, chats=ports.chats, people=people, fresh_ms=fresh_ms),
+        creating=Creating(proposals=proposals, chats=ports.chats, people=people, fresh_ms=options.fresh_ms),
         commands=Commands(proposals=proposals, chats=ports.chats, mirror=ports.mirror, people=people),
         views=Views(log=ports.log, chats=ports.chats, standing=standing, clock=ports.clock, new_id=new_id),
         deliveries=Deliveries(chats=ports.chats, standing=standing),
         reads=Reads(ports.chats, people),
+        sessions=Sessions(
+            accounts=ports.issuer.accounts,
+            watched=ports.issuer.endings,
+            log=ports.log,
+            tokens=ports.tokens,
+            clock=ports.clock,
+        ),
+        counter=Counter(limits=limits, per_address=options.count_addresses, proxies=networks(options.trusted_proxies)),
     )
 
 
@@ -216,7 +277,7 @@ def openapi() -> dict[str, Any]:
         chats=nowhere,
         tokens=nowhere,
         tickets=nowhere,
-        directory=nowhere,
+        issuer=Issuer(directory=nowhere, accounts=nowhere, endings=nowhere),
         clock=SystemClock(),
     )
     return document(gateway(ports).api)

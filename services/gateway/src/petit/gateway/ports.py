@@ -6,9 +6,12 @@ one): temporary, told to the client as 503 and retried by the client, because wh
 has used them up by then.
 """
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
+
+from pydantic import SecretStr
 
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.resources import Chat, History, Message, Person
@@ -30,6 +33,7 @@ from petit.contracts.rpc import (
     ViewsPage,
 )
 from petit.contracts.rules import ChatState
+from petit.gateway.domain.accounts import Grant
 from petit.kit.auth import LogoutToken, Principal, Revocations
 from petit.kit.limits import Budget
 
@@ -214,22 +218,25 @@ class PeoplePage:
     """Some people, and where the next ones begin."""
 
     items: tuple[Person, ...]
-    next: int | None
-    """None at the end."""
+    next: str | None
+    """A word for that place, which tells nothing to anybody else; None at the end."""
 
 
 class Directory(Protocol):
     """People, as the issuer of tokens knows them."""
 
-    async def find(self, prefix: str, *, start: int, limit: int) -> PeoplePage:
-        """Return people whose username begins so, in any case, by username.
+    async def find(self, prefix: str, *, after: str | None, limit: int) -> PeoplePage:
+        """Return people whose username begins so, in any case, by username; nobody is found by anything else.
+
+        Who is there from the first page to the last is on exactly one of them, whoever comes and goes meanwhile.
 
         Args:
             prefix: Empty for everybody.
-            start: `next` of the page before; 0 for the first. People who come meanwhile may shift it.
+            after: `next` of the page before; None for the first.
             limit: At most so many.
 
         Raises:
+            Refused: `request.invalid`: `after` is no word of ours.
             Unavailable: the directory does not answer.
         """
 
@@ -241,14 +248,81 @@ class Directory(Protocol):
         """
 
 
-Kind = Literal["reads", "writes"]
+class Accounts(Protocol):
+    """The issuer, where people sign up, log in and log out. It keeps passwords; here they only pass."""
+
+    async def sign_up(self, username: str, *, password: SecretStr, name: str | None) -> Person:
+        """Make an account.
+
+        Raises:
+            Refused: `conflict.state`: the username is taken; `request.invalid`: it, or the password, will not do.
+            Unavailable: the issuer does not answer.
+        """
+
+    async def log_in(self, username: str, *, password: SecretStr) -> Grant:
+        """Begin a log-in.
+
+        Raises:
+            Refused: `credentials.invalid`, or `rate.limited`.
+            Unavailable: the issuer does not answer.
+        """
+
+    async def go_on(self, refresh_token: SecretStr) -> Grant:
+        """Return new tokens for a log-in.
+
+        Raises:
+            Refused: `credentials.invalid`: the log-in is over, or the token is none.
+            Unavailable: the issuer does not answer.
+        """
+
+    async def log_out(self, session: str) -> None:
+        """End a log-in by its `sid`; one that is over stays so.
+
+        Raises:
+            Unavailable: the issuer does not answer.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Something that ended a log-in."""
+
+    user: UserId
+    session: str | None
+    """The log-in (`sid`); None: all that the person had at that time."""
+    at_ms: int
+    """When, by the issuer's clock: Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What has ended within a time."""
+
+    endings: Sequence[Ending]
+    """In the order of time."""
+    until_ms: int
+    """Everything that was noted up to then is told; what happened then may be noted somewhat later."""
+
+
+class Endings(Protocol):
+    """What the issuer has noted of log-ins that ended."""
+
+    async def ended(self, since_ms: int) -> Ended:
+        """Return what has ended since a time, perhaps not all of it.
+
+        Raises:
+            Unavailable: the issuer does not answer.
+        """
+
+
+Kind = Literal["reads", "writes", "logins"]
 
 
 class Limits(Protocol):
     """How often somebody may do something."""
 
-    def take(self, kind: Kind, user: UserId) -> Budget:
-        """Count one more and say what is left."""
+    def take(self, kind: Kind, user: str) -> Budget:
+        """Count one more of a person, or of whatever else stands for who asks, and say what is left."""
 
     def show(self, kind: Kind) -> Budget:
         """Return the whole limit, for whom is not known (yet). Counts nothing."""

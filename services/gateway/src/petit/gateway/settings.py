@@ -27,6 +27,14 @@ class Settings(ServiceSettings):
     directory_client: str = "petit-gateway"
     """The confidential client whose service account may view users."""
     directory_secret: SecretStr
+    login_client: str = "petit-login"
+    """The client for which `POST /login` has passwords looked at."""
+    login_secret: SecretStr | None = None
+    """That client's; none where it is a public one."""
+    logins_per_s: int = Field(default=5, ge=1)
+    """Log-ins and sign-ups for each username, and from each address, in each process."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Our own proxies, as addresses and CIDR blocks: only what they say in `X-Forwarded-For` is believed."""
     origins: frozenset[str] = frozenset()
     """Origins whose pages may read answers: `https://chat.example.org`."""
     secure_cookies: bool = True

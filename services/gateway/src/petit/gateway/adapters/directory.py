@@ -1,118 +1,113 @@
-"""People as Keycloak's admin API knows them (26; the development issuer speaks the same paths).
+"""People as Keycloak's admin API knows them.
 
-Usernames are found by `search`, which matches the beginning of a username, first or last name: what only
-matches by name is left out. People found by id are remembered for a minute: invitations ask for them again
-and again, and a username changes rarely.
+Usernames are found by `search`, which matches the beginning of a username, first or last name, *and of an e-mail
+address*. So what does not match by its username is left out here, nobody is found by what only an address can be (an
+@), and the place where a list goes on is sealed: how many rows were passed over would tell of the ones left out.
+
+Pages are cut by position, which shifts when people come and go. So a place remembers who stood there last, and the
+next page begins behind them, wherever they stand by then: who is there all the time is listed exactly once.
+
+People found by id are remembered for a minute: invitations ask for them again and again, and a username changes rarely.
 """
 
-import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import httpx2
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from cryptography.fernet import Fernet, InvalidToken
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from petit.contracts.ids import UserId
-from petit.contracts.problems import Unavailable
+from petit.contracts.problems import Unavailable, wrong
 from petit.contracts.resources import Person
+from petit.gateway.adapters.keycloak import Answered, Keycloak
 from petit.gateway.ports import Clock, PeoplePage
 
-T = TypeVar("T")
 _REMEMBER_S: Final = 60.0
 _REMEMBERED: Final = 10_000
-_TIMEOUT_S: Final = 3.0
-_EARLY_S: Final = 30.0
-"""A service token is renewed so many seconds before it ends."""
-_PATTERNS: Final = frozenset('*"% ')
-"""What means something in `search`, and is in no username."""
+_PATTERNS: Final = frozenset('*"% \\@')
+"""What means something in `search`, or is only in an address: nobody's username has it."""
 _AT_ONCE: Final = 200
-"""People whom one request asks for."""
+"""People whom one request asks for, at most."""
+_SPARE: Final = 10
+"""People asked for beyond those wanted: some may have matched by their name alone."""
 _ROUNDS: Final = 5
 """Requests that one page costs at most; a page may then be short, never wrong."""
+_LAST: Final = 8
+"""So many of a page's last people are remembered to find its end again."""
+_NEAR: Final = 20
+_FAR: Final = 1_000
+"""How far from their old place the last person of a page is looked for, at first and then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Realm:
-    """Where a realm's APIs are, and who we are to it."""
-
-    issuer: str
-    """The realm's URL, as in tokens: `https://sso.example.org/realms/petit`."""
-    admin: str
-    """The realm's admin API: `https://sso.example.org/admin/realms/petit`."""
-    client: str
-    """A confidential client whose service account may view users."""
-    secret: str
-
-
-class _User(BaseModel):
-    """What we use of a Keycloak user."""
+class User(BaseModel):
+    """What we use of a Keycloak user. There is no e-mail address: what is not read cannot be told."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     username: str
+    enabled: bool = True
     first: str | None = Field(default=None, alias="firstName")
     last: str | None = Field(default=None, alias="lastName")
 
     def person(self) -> Person:
+        """Return whom everybody may see. A username that is an address is shown without its host."""
+        username = self.username.partition("@")[0]
         name = " ".join(part for part in (self.first, self.last) if part)
-        return Person(id=UserId(self.id), username=self.username, name=name or self.username)
+        return Person(id=UserId(self.id), username=username, name=name or username)
 
 
-class _Token(BaseModel):
-    """What we use of a token answer (RFC 6749, section 5.1)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    access_token: str
-    expires_in: float = 60.0
+class _Place(BaseModel):
+    start: int
+    """How many rows are behind."""
+    last: tuple[str, ...]
+    """Whose are the last of them, the very last one first: any of them shows the place, should some be gone."""
 
 
-_USERS: Final = TypeAdapter(list[_User])
-_USER: Final = TypeAdapter(_User)
-_TOKEN: Final = TypeAdapter(_Token)
+USER: Final = TypeAdapter(User)
+_USERS: Final = TypeAdapter(list[User])
 
 
 class KeycloakDirectory:
     """See `Directory`.
 
     Args:
-        realm: Where.
-        client: Does the requests.
+        keycloak: The realm.
         clock: Measures how long ago things were.
     """
 
-    def __init__(self, realm: Realm, *, client: httpx2.AsyncClient, clock: Clock) -> None:
-        self._realm = realm
-        self._client = client
+    def __init__(self, keycloak: Keycloak, *, clock: Clock) -> None:
+        self._keycloak = keycloak
         self._clock = clock
         self._remembered: OrderedDict[UserId, tuple[float, Person]] = OrderedDict()
-        self._token = ""
-        self._token_ends = -1.0
-        self._renewing = asyncio.Lock()
+        key = hashlib.sha256(b"petit people " + keycloak.realm.secret.encode()).digest()  # all replicas have it
+        self._seal = Fernet(base64.urlsafe_b64encode(key))
 
-    async def find(self, prefix: str, *, start: int, limit: int) -> PeoplePage:
+    async def find(self, prefix: str, *, after: str | None, limit: int) -> PeoplePage:
         """See `Directory.find`."""
         if not _PATTERNS.isdisjoint(prefix):
             return PeoplePage(items=(), next=None)
         wanted = prefix.casefold()
         items: list[Person] = []
+        passed: deque[str] = deque(maxlen=_LAST)
+        start = 0 if after is None else await self._behind(self._unsealed(after), prefix=prefix)
         for _ in range(_ROUNDS):
-            parameters: dict[str, str | int] = {"first": start, "max": _AT_ONCE}
-            if prefix:
-                parameters["search"] = prefix
-            users = _read(_USERS, await self._get("/users", parameters))
+            size = min(_AT_ONCE, limit - len(items) + _SPARE)
+            users = await self._rows(prefix, first=start, limit=size)
             for user in users:
                 if len(items) == limit:
-                    return PeoplePage(items=tuple(items), next=start)
+                    return PeoplePage(items=tuple(items), next=self._sealed(start, passed))
                 start += 1
-                if user.username.casefold().startswith(wanted):
+                passed.appendleft(user.id)
+                if user.username.casefold().startswith(wanted) and "@" not in user.username:
                     items.append(user.person())
-            if len(users) < _AT_ONCE:
+            if len(users) < size:
                 return PeoplePage(items=tuple(items), next=None)
-        return PeoplePage(items=tuple(items), next=start)
+        return PeoplePage(items=tuple(items), next=self._sealed(start, passed))
 
     async def get(self, user: UserId) -> Person | None:
         """See `Directory.get`."""
@@ -120,55 +115,49 @@ class KeycloakDirectory:
         held = self._remembered.get(user)
         if held is not None and now - held[0] < _REMEMBER_S:
             return held[1]
-        response = await self._get(f"/users/{user}", {})
-        if response.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        person = _read(_USER, response).person()
+        try:
+            found = await self._keycloak.admin(lambda admin: admin.a_get_user(user), shape=USER)
+        except Answered as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise _unexpected(answer) from answer
+        person = found.person()
         self._remembered[user] = (now, person)
         self._remembered.move_to_end(user)
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return person
 
-    async def _get(self, path: str, parameters: dict[str, str | int]) -> httpx2.Response:
-        response = await self._authorized(path, parameters)
-        if response.status_code == HTTPStatus.UNAUTHORIZED:  # keys rotated, or the session ended: a new token
-            self._token_ends = -1.0
-            response = await self._authorized(path, parameters)
-        if response.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            raise Unavailable(f"the people directory answers {response.status_code}")
-        return response
-
-    async def _authorized(self, path: str, parameters: dict[str, str | int]) -> httpx2.Response:
-        headers = {"authorization": f"Bearer {await self._service_token()}"}
-        return await self._request("GET", self._realm.admin + path, params=parameters, headers=headers)
-
-    async def _service_token(self) -> str:
-        async with self._renewing:
-            if self._clock.monotonic() < self._token_ends:
-                return self._token
-            response = await self._request(
-                "POST",
-                f"{self._realm.issuer}/protocol/openid-connect/token",
-                data={"grant_type": "client_credentials"},
-                auth=(self._realm.client, self._realm.secret),
-            )
-            if response.status_code != HTTPStatus.OK:
-                raise Unavailable(f"the issuer answers {response.status_code} to client {self._realm.client}")
-            token = _read(_TOKEN, response)
-            self._token = token.access_token
-            self._token_ends = self._clock.monotonic() + max(1.0, token.expires_in - _EARLY_S)
-            return self._token
-
-    async def _request(self, method: str, url: str, **more: Any) -> httpx2.Response:
+    async def _rows(self, prefix: str, *, first: int, limit: int) -> list[User]:
+        query: dict[str, str | int] = {"first": first, "max": limit, "briefRepresentation": "true"}
+        if prefix:
+            query["search"] = prefix
         try:
-            return await self._client.request(method, url, timeout=_TIMEOUT_S, **more)
-        except httpx2.HTTPError as error:
-            raise Unavailable(f"the people directory cannot be asked: {type(error).__name__}") from error
+            return await self._keycloak.admin(lambda admin: admin.a_get_users(query), shape=_USERS)
+        except Answered as answer:
+            raise _unexpected(answer) from answer
+
+    async def _behind(self, place: _Place, *, prefix: str) -> int:
+        """Return how many rows are behind now, up to and with the last person of the page before who is still there."""
+        for reach in (_NEAR, _FAR):
+            first = max(0, place.start - 1 - reach)
+            rows = await self._rows(prefix, first=first, limit=2 * reach + 1)
+            standing = {user.id: number for number, user in enumerate(rows)}
+            for id_ in place.last if reach == _FAR else place.last[:1]:
+                if id_ in standing:
+                    return first + standing[id_] + 1
+        return max(0, place.start - len(place.last))  # all gone, and whoever was behind them has moved up
+
+    def _sealed(self, start: int, passed: Iterable[str]) -> str:
+        place = _Place(start=start, last=tuple(passed))
+        return self._seal.encrypt(place.model_dump_json().encode()).decode()
+
+    def _unsealed(self, word: str) -> _Place:
+        try:
+            return _Place.model_validate_json(self._seal.decrypt(word))
+        except InvalidToken:
+            raise wrong("?cursor", "not a cursor of this list") from None
 
 
-def _read(shape: TypeAdapter[T], response: httpx2.Response) -> T:
-    try:
-        return shape.validate_json(response.content)
-    except ValidationError as error:
-        raise Unavailable(f"the people directory answers what we cannot read: {error.error_count()} errors") from error
+def _unexpected(answer: Answered) -> Unavailable:
+    return Unavailable(f"the people directory answers {answer.status}")

@@ -18,7 +18,7 @@ _MINE: Final = TypeAdapter(tuple[Offset, Offset, ChatId])
 _ROOM: Final = TypeAdapter(tuple[str, ChatId])
 _MEMBER: Final = TypeAdapter(tuple[Offset, UserId])
 _USER: Final = TypeAdapter(tuple[UserId])
-_START: Final = TypeAdapter(tuple[int])
+_WORD: Final = TypeAdapter(tuple[str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +129,8 @@ class Reads:
             Unavailable: the directory does not answer.
         """
         of = f"users {prefix}"
-        place = _place(page, _START, of=of)
-        found = await self.people.directory.find(prefix, start=place[0] if place else 0, limit=page.limit)
+        place = _place(page, _WORD, of=of)
+        found = await self.people.directory.find(prefix, after=place[0] if place else None, limit=page.limit)
         return Page[Person](items=found.items, next=_next(None if found.next is None else (found.next,), of=of))
 
 

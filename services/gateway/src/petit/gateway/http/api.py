@@ -14,7 +14,10 @@ from petit.gateway.handlers.creating import Creating
 from petit.gateway.handlers.markers import Deliveries, Views
 from petit.gateway.handlers.reads import Reads
 from petit.gateway.handlers.sending import Sending
+from petit.gateway.handlers.sessions import Sessions
+from petit.gateway.http.backchannel import add_backchannel
 from petit.gateway.http.chats import add_chats
+from petit.gateway.http.compat import Counter, add_compat, add_compat_of_callers
 from petit.gateway.http.exchange import Door, exchange_of
 from petit.gateway.http.health import add_health
 from petit.gateway.http.markers import add_markers
@@ -44,6 +47,9 @@ class Handlers:
     views: Views
     deliveries: Deliveries
     reads: Reads
+    sessions: Sessions
+    counter: Counter
+    """How often people may log in."""
 
 
 def api(
@@ -71,6 +77,8 @@ def api(
     router = app.router
     router.route_class = edge_route(None)
     add_health(router, readiness=readiness)
+    add_compat(router, sessions=handlers.sessions, counter=handlers.counter)
+    add_backchannel(router, tokens=door.tokens, sessions=handlers.sessions)
     router.route_class = edge_route(door)
     add_chats(router, creating=handlers.creating, commands=handlers.commands, reads=handlers.reads)
     add_members(router, commands=handlers.commands, reads=handlers.reads)
@@ -78,6 +86,7 @@ def api(
     add_markers(router, views=handlers.views, deliveries=handlers.deliveries)
     add_tickets(router, tickets=tickets, clock=clock, secure=secure)
     add_people(router, reads=handlers.reads, feed=feed)
+    add_compat_of_callers(router, sessions=handlers.sessions)
     _add_problems(app)
     return app
 

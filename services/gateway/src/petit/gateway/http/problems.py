@@ -12,7 +12,15 @@ MEDIA_TYPE: Final = "application/problem+json"
 _LOGGER: Final = structlog.get_logger("petit.gateway.http")
 _UNAUTHORIZED: Final = 401
 _UNLOGGED: Final = frozenset(
-    {Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.RATE_LIMITED, Code.ROUTE_NOT_FOUND, Code.INTERNAL}
+    {
+        Code.CREDENTIALS_INVALID,
+        Code.TOKEN_MISSING,
+        Code.TOKEN_INVALID,
+        Code.TOKEN_EXPIRED,
+        Code.RATE_LIMITED,
+        Code.ROUTE_NOT_FOUND,
+        Code.INTERNAL,
+    }
 )
 
 Headers = list[tuple[bytes, bytes]]

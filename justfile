@@ -55,3 +55,14 @@ schemas-fresh:
 fmt:
     ruff check --fix-only --quiet
     ruff format
+
+# the images of servers, from packages (needs root, docker.io and debootstrap), and ours on them
+images:
+    deploy/docker/local/engine start
+    deploy/docker/local/build
+    deploy/docker/build
+
+# the tests that need a Docker engine, and the end-to-end tests on the real stack in containers
+real *arguments:
+    pytest -m real {{ arguments }}
+    pytest --stack real tests/e2e {{ arguments }}

@@ -75,7 +75,7 @@ def _end_by_refresh(realm: Realm, *, form: Mapping[str, str], authorization: str
     claims = realm.tokens.read_refresh(form["refresh_token"], now=realm.now())
     if claims is None or claims["azp"] != client.id:
         raise OAuthRefusal("invalid_grant", "Invalid refresh token")
-    _end(realm, sid=str(claims["sid"]))
+    _end(realm, claims)
 
 
 def _end_by_browser(realm: Realm, *, given: Mapping[str, str]) -> Response:
@@ -87,7 +87,7 @@ def _end_by_browser(realm: Realm, *, given: Mapping[str, str]) -> Response:
     if claims is not None:
         if given.get("client_id", claims["azp"]) != claims["azp"]:
             return error_page("Invalid parameter: client_id is not the one of id_token_hint")
-        _end(realm, sid=str(claims["sid"]))
+        _end(realm, claims)
     if uri is None:
         return page("You are logged out", "")
     if claims is None and given.get("client_id") not in realm.clients:
@@ -99,8 +99,10 @@ def _end_by_browser(realm: Realm, *, given: Mapping[str, str]) -> Response:
     return RedirectResponse(f"{uri}{mark}{state}", HTTPStatus.SEE_OTHER)
 
 
-def _end(realm: Realm, *, sid: str) -> None:
+def _end(realm: Realm, claims: Mapping[str, object]) -> None:
+    sid = str(claims["sid"])
     realm.sessions.end(sid)
+    realm.events.note("LOGOUT", user=str(claims["sub"]), session=sid, now=realm.now())
     _log.info("session.ended", sid=sid)
 
 

@@ -20,7 +20,7 @@ from petit.cli.issuer.refusal import OAuthRefusal
 _log = structlog.get_logger()
 
 _MAX_PAGE: Final = 1_000
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _PROVIDERS: Final[dict[str, Algorithm]] = {"rsa-generated": "RS256", "ecdsa-generated": "ES256"}
 
 
@@ -62,7 +62,7 @@ def list_people(request: Request, *, realm: Realm) -> Response:
     Raises:
         OAuthRefusal: The caller may not, or `first` or `max` is no number.
     """
-    _authorize(request, realm=realm, role="query-users")
+    allow(request, realm=realm, role="query-users")
     given = query(request)
     wanted = []
     if "username" in given:
@@ -75,7 +75,7 @@ def list_people(request: Request, *, realm: Realm) -> Response:
         else:
             pattern = _escape(word).replace("*", "%").removesuffix("%") + "%"
         wanted.append(Match(columns=("username", "first_name", "last_name"), pattern=pattern))
-    first, limit = _number(given.get("first", "0")), min(_number(given.get("max", "100")), _MAX_PAGE)
+    first, limit = number(given.get("first", "0")), min(number(given.get("max", "100")), _MAX_PAGE)
     return JSONResponse([_representation(person) for person in realm.people.page(wanted, first=first, limit=limit)])
 
 
@@ -85,7 +85,7 @@ def get_person(request: Request, *, realm: Realm) -> Response:
     Raises:
         OAuthRefusal: The caller may not.
     """
-    _authorize(request, realm=realm, role="view-users")
+    allow(request, realm=realm, role="view-users")
     person = realm.people.get(request.path_params["id"])
     if person is None:
         return JSONResponse({"error": "User not found"}, status_code=HTTPStatus.NOT_FOUND)
@@ -98,7 +98,7 @@ async def add_person(request: Request, *, realm: Realm) -> Response:
     Raises:
         OAuthRefusal: The caller may not, or the body is no user.
     """
-    await run_in_threadpool(_authorize, request, realm=realm, role="manage-users")
+    await run_in_threadpool(allow, request, realm=realm, role="manage-users")
     try:
         new = _NewPerson.model_validate_json(await body(request))
     except ValidationError as error:
@@ -128,7 +128,7 @@ async def add_component(request: Request, *, realm: Realm) -> Response:
     Raises:
         OAuthRefusal: The caller may not, or the body is no key provider that we have.
     """
-    await run_in_threadpool(_authorize, request, realm=realm, role="manage-realm")
+    await run_in_threadpool(allow, request, realm=realm, role="manage-realm")
     try:
         component = _Component.model_validate_json(await body(request))
     except ValidationError:
@@ -141,7 +141,7 @@ async def add_component(request: Request, *, realm: Realm) -> Response:
     return _created(realm, f"components/{kid}")
 
 
-def _authorize(request: Request, *, realm: Realm, role: str) -> None:
+def allow(request: Request, *, realm: Realm, role: str) -> None:
     """Let only a service pass that has this role.
 
     Raises:
@@ -165,7 +165,7 @@ def _representation(person: Person) -> dict[str, object]:
         "id": person.id,
         "createdTimestamp": int(person.made_at * 1000),
         "username": person.username,
-        "enabled": True,
+        "enabled": person.enabled,
         "emailVerified": False,
         "firstName": person.first_name,
         "lastName": person.last_name,
@@ -177,8 +177,8 @@ def _escape(text: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", text.lower())
 
 
-def _number(text: str) -> int:
-    """Return a number of at most nine digits.
+def number(text: str) -> int:
+    """Return a number of at most fifteen digits.
 
     Raises:
         OAuthRefusal: It is none.

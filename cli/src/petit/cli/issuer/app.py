@@ -19,6 +19,14 @@ from petit.cli.issuer.admin import add_component, add_person, get_person, list_p
 from petit.cli.issuer.authorize import authenticate, authorize
 from petit.cli.issuer.clients import LOOPBACK
 from petit.cli.issuer.discovery import certs, configuration
+from petit.cli.issuer.endings import (
+    change_person,
+    end_session,
+    list_admin_events,
+    list_events,
+    log_person_out,
+    remove_person,
+)
 from petit.cli.issuer.grants import token
 from petit.cli.issuer.keys import Algorithm, SigningKeys
 from petit.cli.issuer.realm import ADMIN, LOGIN, OIDC, PATH, Realm, realm_in
@@ -84,6 +92,12 @@ def _app(realm: Realm) -> Starlette:
         Route(f"{ADMIN}/users", partial(list_people, realm=realm)),
         Route(f"{ADMIN}/users", partial(add_person, realm=realm), methods=["POST"]),
         Route(f"{ADMIN}/users/{{id}}", partial(get_person, realm=realm)),
+        Route(f"{ADMIN}/users/{{id}}", partial(change_person, realm=realm), methods=["PUT"]),
+        Route(f"{ADMIN}/users/{{id}}", partial(remove_person, realm=realm), methods=["DELETE"]),
+        Route(f"{ADMIN}/users/{{id}}/logout", partial(log_person_out, realm=realm), methods=["POST"]),
+        Route(f"{ADMIN}/sessions/{{sid}}", partial(end_session, realm=realm), methods=["DELETE"]),
+        Route(f"{ADMIN}/events", partial(list_events, realm=realm)),
+        Route(f"{ADMIN}/admin-events", partial(list_admin_events, realm=realm)),
         Route(f"{ADMIN}/components", partial(add_component, realm=realm), methods=["POST"]),
     ]
     hosts = [*LOOPBACK, urlsplit(realm.base_url).hostname or ""]

@@ -113,7 +113,7 @@ def _tokens(realm: Realm, *, sid: str, nonce: str | None = None) -> dict[str, ob
     now = realm.now()
     session = realm.sessions.extend(sid, now=now)
     person = None if session is None else realm.people.find(session.username)
-    if session is None or person is None:
+    if session is None or person is None or not person.enabled:
         raise OAuthRefusal("invalid_grant", "Session not active")
     return realm.tokens.of_session(session, person=person, now=now, nonce=nonce)
 

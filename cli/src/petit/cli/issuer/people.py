@@ -19,6 +19,7 @@ _NAMESPACE: Final = uuid.UUID("6d1f6f0e-70f5-5d0c-9f43-5a4a7d3f5c11")
 
 _FIRST: Final = ("ada", "bob", "cat", "dan", "eve", "root")
 _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_WHO: Final = "SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = people.id) AS disabled FROM people"
 _SCRYPT_N: Final = 2**12
 """Some 7 ms and 4 MB. People here have their name as password; a deployment has Keycloak."""
 
@@ -36,6 +37,8 @@ class Person:
     roles: tuple[str, ...]
     made_at: float
     """Unix seconds."""
+    enabled: bool = True
+    """Who is not cannot log in."""
 
     @property
     def name(self) -> str:
@@ -106,20 +109,35 @@ class People:
 
     def check(self, username: str, *, password: str) -> Person | None:
         """Return who has this username and password, else None; both answers take the same time."""
-        rows = self._store.rows("SELECT * FROM people WHERE username = ?", (username.strip().lower(),))
+        rows = self._store.rows(f"{_WHO} WHERE username = ?", (username.strip().lower(),))
         hashed = rows[0]["password"] if rows else None
         given = _hash(password, salt=bytes(16) if hashed is None else hashed[:16])
         if hashed is None or not hmac.compare_digest(given, hashed):
             return None
-        return _person(rows[0])
+        person = _person(rows[0])
+        return person if person.enabled else None
+
+    def enable(self, person: Person, *, on: bool) -> None:
+        """Let somebody log in, or not any more."""
+        with self._store.transaction() as writing:
+            writing.execute("DELETE FROM disabled WHERE id = ?", (person.id,))
+            if not on:
+                writing.execute("INSERT INTO disabled VALUES (?)", (person.id,))
+
+    def remove(self, person: Person) -> None:
+        """Forget somebody and their log-ins."""
+        with self._store.transaction() as writing:
+            writing.execute("DELETE FROM sessions WHERE username = ?", (person.username,))
+            writing.execute("DELETE FROM disabled WHERE id = ?", (person.id,))
+            writing.execute("DELETE FROM people WHERE id = ?", (person.id,))
 
     def find(self, username: str) -> Person | None:
         """Return who has exactly this username, else None."""
-        return _one(self._store.rows("SELECT * FROM people WHERE username = ?", (username,)))
+        return _one(self._store.rows(f"{_WHO} WHERE username = ?", (username,)))
 
     def get(self, id: str) -> Person | None:
         """Return who has this id, else None."""
-        return _one(self._store.rows("SELECT * FROM people WHERE id = ?", (id,)))
+        return _one(self._store.rows(f"{_WHO} WHERE id = ?", (id,)))
 
     def page(self, wanted: Iterable[Match], *, first: int, limit: int) -> list[Person]:
         """Return people who meet all conditions, by username.
@@ -129,7 +147,7 @@ class People:
             first: How many to pass over.
             limit: At most so many.
         """
-        query, values = "SELECT * FROM people WHERE 1", list[object]()
+        query, values = f"{_WHO} WHERE 1", list[object]()
         for match in wanted:
             columns = " OR ".join(f"lower({column}) LIKE ? ESCAPE '\\'" for column in match.columns)
             query += f" AND ({columns})"
@@ -155,4 +173,5 @@ def _person(row: sqlite3.Row) -> Person:
         last_name=row["last_name"],
         roles=tuple(json.loads(row["roles"])),
         made_at=row["made_at"],
+        enabled=not row["disabled"],
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.cli.issuer.clients import Client, registered
+from petit.cli.issuer.events import Events
 from petit.cli.issuer.keys import SigningKeys, refresh_secret
 from petit.cli.issuer.people import People
 from petit.cli.issuer.sessions import Sessions
@@ -32,6 +33,7 @@ class Realm:
     keys: SigningKeys
     people: People
     sessions: Sessions
+    events: Events
     tokens: Tokens
     clients: dict[str, Client]
     clock: Clock
@@ -57,6 +59,7 @@ def realm_in(store: Store, *, base_url: str, settings: Settings, clock: Clock) -
         keys=keys,
         people=people,
         sessions=Sessions(store, session_s=settings.session_s, code_s=settings.code_s),
+        events=Events(store),
         tokens=Tokens(keys, url=url, refresh_secret=refresh_secret(store), token_s=settings.token_s),
         clients=registered(store.gateway_secret),
         clock=clock,

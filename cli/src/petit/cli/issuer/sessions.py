@@ -96,6 +96,11 @@ class Sessions:
         with self._store.transaction() as writing:
             writing.execute("DELETE FROM sessions WHERE sid = ?", (sid,))
 
+    def end_all(self, username: str) -> None:
+        """End all log-ins of somebody."""
+        with self._store.transaction() as writing:
+            writing.execute("DELETE FROM sessions WHERE username = ?", (username,))
+
     def authorize(self, authorization: Authorization, *, now: float) -> str:
         """Return a code that can be redeemed once, 43 characters."""
         code = secrets.token_urlsafe(32)

@@ -24,9 +24,12 @@ CREATE TABLE IF NOT EXISTS codes (
     hash BLOB PRIMARY KEY, sid TEXT NOT NULL, client TEXT NOT NULL, redirect_uri TEXT NOT NULL,
     challenge TEXT NOT NULL, nonce TEXT, ends_at REAL NOT NULL, redeemed INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS log_ins (one INTEGER PRIMARY KEY CHECK (one = 1), free_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS disabled (id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS events (time_ms INTEGER NOT NULL, kind TEXT NOT NULL, user TEXT NOT NULL, session TEXT);
+CREATE INDEX IF NOT EXISTS events_by_time ON events (time_ms);
 INSERT OR IGNORE INTO log_ins VALUES (1, 0);
 """
-"""Times are Unix seconds. `log_ins` is one row: when the next password may be looked at."""
+"""Times are Unix seconds, but those of events. `log_ins` is one row: when the next password may be looked at."""
 
 
 class Unusable(Exception):

@@ -17,7 +17,7 @@ from petit.cli.issuer.sessions import Session
 AUDIENCE: Final = "petit-api"
 
 _ADMIN_CLIENT: Final = "realm-management"
-_ADMIN_ROLES: Final = ("manage-realm", "manage-users", "query-users", "view-users")
+_ADMIN_ROLES: Final = ("manage-realm", "manage-users", "query-users", "view-events", "view-users")
 
 
 class Tokens:

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from petit.cli.prctl import die_with_parent
 from petit.cli.settings import LocalSettings
 from petit.kit import serving
 from petit.kit.access import Access
+from petit.kit.process import configure_logs, leaves
 
 FATAL: Final = 78
 """Exit status: sysexits.h calls it EX_CONFIG."""
@@ -34,7 +34,7 @@ def main() -> None:
     """Run the process until it is told to stop."""
     die_with_parent()
     os.umask(datadir.PRIVATE_UMASK)
-    voice.configure()
+    configure_logs()
     options = _options()
     place = Place(
         name=options.name,
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         serving.run(_serve(options.role, place))
     except BaseException as error:
-        why = next(filter(None, map(faults.explain, _leaves(error))), None)
+        why = next(filter(None, map(faults.explain, leaves(error))), None)
         if why is None:
             raise
         _LOGGER.info("process.refused", why=why)  # the supervisor says it loudly
@@ -70,14 +70,6 @@ async def _serve(role: str, place: Place) -> None:
 def _on_stdin() -> None:
     if not os.read(sys.stdin.fileno(), 1024):  # the supervisor's end is closed: it is gone
         os._exit(1)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
 
 
 def _options() -> argparse.Namespace:

@@ -1,17 +1,16 @@
 """Run one chat replica: `python -m petit.chat`, configured by `PETIT_CHAT_…`."""
 
 import asyncio
-import sys
 
 import structlog
 
 from petit.chat.app import Options, chat
 from petit.chat.ports import StoreBroken, StoreDown
 from petit.chat.settings import Settings
-from petit.kit.errors import LogFault
 from petit.kit.leases import ReplicaTakenError
 from petit.kit.probes import Readiness, with_probes
-from petit.kit.serving import run, serve
+from petit.kit.process import process
+from petit.kit.serving import serve
 
 _log = structlog.get_logger(__name__)
 
@@ -63,8 +62,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run(_main())
-    except (LogFault, StoreBroken, StoreDown, ReplicaTakenError) as error:
-        _log.critical("chat.stopped", reason=str(error))
-        sys.exit(1)
+    process(_main(), known=(StoreBroken, StoreDown, ReplicaTakenError))

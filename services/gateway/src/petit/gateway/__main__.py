@@ -13,7 +13,8 @@ from petit.kit.connection import connect
 from petit.kit.feed import Feed
 from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror, RpcSeeds
-from petit.kit.serving import run, serve
+from petit.kit.process import process
+from petit.kit.serving import serve
 from petit.kit.tickets import Tickets
 
 
@@ -79,4 +80,4 @@ def _options(settings: Settings) -> Options:
 
 
 if __name__ == "__main__":
-    run(main(Settings()))
+    process(main(Settings()))

@@ -10,7 +10,8 @@ from petit.kit.feed import Feed
 from petit.kit.log import Entry, Log
 from petit.kit.mirror import Mirror, RpcSeeds
 from petit.kit.probes import of_edge, with_probes
-from petit.kit.serving import run, serve
+from petit.kit.process import process
+from petit.kit.serving import serve
 from petit.kit.tickets import Tickets
 from petit.notifier.app import Options, notifier
 from petit.notifier.settings import Settings
@@ -54,4 +55,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    run(main(Settings()))
+    process(main(Settings()))

@@ -76,6 +76,7 @@ class Database:
     async def connect(self, keyspace: str | None) -> None:
         """Connect; to be called once."""
         self._session = await self._blocking(lambda: self._cluster.connect(keyspace))
+        self._session.use_client_timestamp = False  # every write of ours says its own
 
     def close(self) -> None:
         """Disconnect. Blocking."""

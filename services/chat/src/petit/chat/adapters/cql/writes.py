@@ -1,12 +1,13 @@
 """How a batch becomes writes: rows of one partition together, and in which order they may be seen.
 
-Each write is a statement with its values, the last of which is its timestamp. Rows of one partition are one request
-and one mutation; ids, each of which is a partition of its own, go some to a request. Nothing depends on a request being
-done as a whole: whatever is left out by a failure is written again, by whoever folds the same stretch.
+Each write is a statement with its values, the last of which is its timestamp. Rows of one partition are one mutation,
+and small mutations go some to a request, because a request costs more than a row, here and there. Nothing depends on a
+request being done as a whole: what a failure leaves out is written again, by whoever folds the same stretch.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from petit.chat.adapters.cql import statements as cql
@@ -18,10 +19,15 @@ from petit.contracts.ids import ChatId, Seq, UserId
 Write = tuple[str, Sequence[Any]]
 """A statement and its values."""
 TOGETHER: Final = 10
-"""Partitions in one request: beyond it Cassandra warns (`unlogged_batch_across_partitions_warn_threshold`)."""
+"""Partitions in one request; beyond it Cassandra warns (`unlogged_batch_across_partitions_warn_threshold`)."""
+_SMALL: Final = 3_500
+"""Bytes of a request to several partitions; Cassandra warns beyond 5 KiB (`batch_size_warn_threshold`)."""
 _ROWS_MOST: Final = 100
 _BYTES_MOST: Final = 64 * 1024
 """What one request takes of one partition."""
+_TEXT: Final = (str, bytes)
+_VALUE: Final = 12
+"""Bytes that a value takes besides what it says, more or less."""
 
 
 def rows(batch: Batch) -> Iterator[Sequence[Write]]:
@@ -29,15 +35,13 @@ def rows(batch: Batch) -> Iterator[Sequence[Write]]:
     partitions: defaultdict[tuple[Any, ...], list[Write]] = defaultdict(list)
     for table, partition, write in _rows(batch):
         partitions[table, *partition].append(write)
-    for writes in partitions.values():
-        yield from _cut(writes)
-    yield from _some(list(_ids(batch)))
+    yield from _packed(partitions.values())
 
 
 def chats(batch: Batch) -> Iterator[Sequence[Write]]:
     """Give the chats' own rows, in requests."""
     # What was not there is written as such: a title may have been taken back.
-    yield from _some([(cql.PUT_CHAT, (*row, row.offset)) for row in batch.chats])
+    yield from _packed([(cql.PUT_CHAT, (*row, row.offset))] for row in batch.chats)
 
 
 def checkpoints(batch: Batch) -> Iterator[Sequence[Write]]:
@@ -52,8 +56,7 @@ def delivered(markers: Mapping[tuple[ChatId, UserId], Seq]) -> Iterator[Sequence
     partitions: defaultdict[ChatId, list[Write]] = defaultdict(list)
     for (chat, user), seq in markers.items():
         partitions[chat].append((cql.PUT_DELIVERED, (chat, key(user), seq, seq)))
-    for writes in partitions.values():
-        yield from _cut(writes)
+    yield from _packed(partitions.values())
 
 
 def _rows(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
@@ -89,6 +92,7 @@ def _rows(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
 
 def _signals(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
     for row, nth, head in _numbered(batch):
+        yield from _named(row, nth)
         place = (row.chat, slice_of(nth))
         if begins_slice(nth):
             yield "slices", (row.chat,), (cql.PUT_SLICE, (row.chat, row.offset, place[1], row.offset))
@@ -104,11 +108,10 @@ def _signals(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
         yield "timeline", place, (cql.PUT_SIGNAL, (*place, row.offset, head, *said, row.offset))
 
 
-def _ids(batch: Batch) -> Iterator[Write]:
-    for row, nth, _ in _numbered(batch):
-        if row.id is not None and row.by is not None:
-            found = (row.offset, slice_of(nth), row.seq or 0, unset(row.seq))
-            yield cql.PUT_ID, (key(row.id), row.chat, key(row.by), *found, first_holds(row.offset))
+def _named(row: SignalRow, nth: int) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
+    if row.id is not None and row.by is not None:
+        id, found = key(row.id), (row.offset, slice_of(nth), row.seq or 0, unset(row.seq))
+        yield "ids", (id,), (cql.PUT_ID, (id, row.chat, key(row.by), *found, first_holds(row.offset)))
 
 
 def _members(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
@@ -154,20 +157,27 @@ def _counts(row: ChatRow) -> tuple[int, int]:
     return row.signals, row.head_seq
 
 
-def _cut(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
-    """Cut the writes of one partition into requests of a sensible size."""
+def _packed(partitions: Iterable[Sequence[Write]]) -> Iterator[Sequence[Write]]:
+    """Put the writes of partitions into requests: several small ones into one, a large one into several."""
     request: list[Write] = []
-    size = 0
-    for write in writes:
-        request.append(write)
-        size += sum(len(value) for value in write[1] if isinstance(value, (str, bytes)))
-        if len(request) == _ROWS_MOST or size >= _BYTES_MOST:
+    held = size = 0
+    for writes, weight in chain.from_iterable(map(_cut, partitions)):
+        if request and (held == TOGETHER or size + weight > _SMALL):
             yield request
-            request, size = [], 0
+            request, held, size = [], 0, 0
+        request += writes
+        held, size = held + 1, size + weight
     if request:
         yield request
 
 
-def _some(writes: Sequence[Write]) -> Iterable[Sequence[Write]]:
-    """Put small writes of different partitions into requests."""
-    return (writes[start : start + TOGETHER] for start in range(0, len(writes), TOGETHER))
+def _cut(writes: Sequence[Write]) -> Iterator[tuple[Sequence[Write], int]]:
+    """Cut the writes of one partition into pieces of a sensible size; gives each with its size in bytes."""
+    begin = size = 0
+    for end, (_, values) in enumerate(writes, start=1):
+        size += sum(len(value) for value in values if value.__class__ in _TEXT) + _VALUE * len(values)
+        if end - begin == _ROWS_MOST or size >= _BYTES_MOST:
+            yield writes[begin:end], size
+            begin, size = end, 0
+    if begin < len(writes):
+        yield writes[begin:], size

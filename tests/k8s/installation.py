@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import signal
 import subprocess
@@ -21,6 +22,8 @@ SERVICES: Final = ("chat", "gateway", "notifier", "proxy")
 STORES: Final = ("cassandra", "nats", "postgres")
 READY_S: Final = 300.0
 """How long everything may take to be ready, from nothing."""
+_KEEP: Final = os.environ.get("PETIT_K8S_KEEP") == "yes"
+"""Whether to take what is there and leave it there: for whoever tries one test again and again."""
 _NODE_PORT: Final = 30080
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _OK: Final = 200
@@ -51,7 +54,7 @@ class Installation:
         if self.took_s:
             return
         there = run("get", "namespace", NAMESPACE).returncode == 0
-        assert not there, f"there is a namespace {NAMESPACE} already, and tests delete it in the end"
+        assert _KEEP or not there, f"there is a namespace {NAMESPACE} already, and tests delete it in the end"
         begun = time.monotonic()
         done = run("apply", "--kustomize", str(DEV))
         assert done.returncode == 0, done.stderr
@@ -83,7 +86,7 @@ class Installation:
             self._forward.kill()
             self._forward.wait()
             self._forward = None
-        if self.took_s:
+        if self.took_s and not _KEEP:
             kubectl("delete", "--kustomize", str(DEV), "--wait=true", "--ignore-not-found", within_s=180)
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,6 @@ def test_the_server_warns_of_a_pod_that_is_not_restricted(prod: list[Manifest]) 
         for each in json.loads(json.dumps(prod))
         if each["kind"] == "Deployment" and each["metadata"]["name"] == "gateway"
     )
-    gateway["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = True
+    gateway["spec"]["template"]["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
 
     assert "would violate PodSecurity" in tried([gateway])

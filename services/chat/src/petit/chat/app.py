@@ -49,6 +49,7 @@ __all__ = [
     "digest",
     "highest_checkpoint",
     "known_epoch",
+    "look",
     "migrate",
 ]
 
@@ -244,6 +245,19 @@ async def migrate(server: CqlServer, *, replication: int) -> list[int]:
     from petit.chat.adapters.cql import migrating  # noqa: PLC0415 - the driver, only if used
 
     return await migrating.migrate(server, replication=replication)
+
+
+async def look(server: CqlServer) -> tuple[Epoch | None, Offset]:
+    """Return the epoch of a keyspace's read model, None if it is new, and up to where it has folded the log.
+
+    Raises:
+        StoreDown: the cluster cannot be reached, or its schema is older than this program.
+        StoreBroken: the schema is newer.
+    """
+    from petit.chat.adapters.cql.store import opened as opened_keyspace  # noqa: PLC0415 - the driver, only if used
+
+    async with opened_keyspace(server) as store:
+        return await store.epoch(), max((await store.checkpoints()).values(), default=Offset(0))
 
 
 async def _agree(store: Repository, log: Log, *, options: Options) -> Epoch:

@@ -91,15 +91,18 @@ async def _timeline(db: Database, chat: ChatId, *, after: Offset, to: Offset, li
     begun = await db.rows(cql.SLICE_AT, (chat, to))
     slice_ = begun[0][0] if begun else -1
     found: list[tuple[Any, ...]] = []
+    begins = True
     while slice_ >= 0 and len(found) < limit:
         ask = min(limit - len(found), _MOST)
         rows = await db.rows(cql.TIMELINE, (chat, slice_, after, to, ask))
         found += [row for row in rows if row[-1] is None]
-        if not rows:  # every slice but the last is full, so an empty stretch is where `after` is
+        if begins and not rows:  # every slice but the last is full: `after` is in this one, or in a later one
             break
-        to = Offset(rows[-1][0] - 1)
-        if len(rows) < ask:
+        begins = len(rows) < ask
+        if begins:
             slice_ -= 1
+        else:
+            to = Offset(rows[-1][0] - 1)
     return found
 
 

@@ -15,7 +15,7 @@ ALL = frozenset(range(64))
 
 async def _replicas(nats: Cluster, stack: AsyncExitStack, *, count: int) -> list[tuple[Leases, asyncio.Task[None]]]:
     """Let some take part, each over a connection of its own."""
-    made = []
+    made: list[tuple[Leases, asyncio.Task[None]]] = []
     for number in range(count):
         nc = await stack.enter_async_context(nats.connected("chat"))
         leases = Leases(nc, group="chat", replica=f"chat-{number}", on_change=_ignore, makes=False)

@@ -312,6 +312,10 @@ def doctor(
         bool,
         typer.Option("--digest", help="Print the read model's digest: equal for equal logs, however often folded."),
     ] = False,
+    stack: Annotated[
+        Literal["embedded", "real"],
+        typer.Option(help="Which installation: that of `petit up`, or the servers that PETIT_DOCTOR_… names."),
+    ] = "embedded",
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
@@ -321,6 +325,11 @@ def doctor(
     """
     from petit.cli import doctor, session
 
+    if stack == "real":
+        from petit.cli import checkup, settings
+
+        session.run(checkup.checkup(settings.read(settings.DoctorSettings), json=json))
+        return
     if digest:
         doctor.print_digest(data.absolute(), json=json)
         return

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from petit.chat.app import adopt_epoch, digest, highest_checkpoint, known_epoch
 from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import datadir, show, voice
 from petit.cli.datadir import DataDir, Running
+from petit.cli.findings import Finding, report
 from petit.cli.logins import REALM, Logins
 from petit.cli.offline import log_server, read_through
 from petit.cli.trouble import Trouble, file_trouble
@@ -36,16 +37,6 @@ _TIMEOUT_S: Final = 5.0
 _NEW_EPOCH: Final = "./petit doctor --new-epoch, while nothing runs"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How one part is."""
-
-    part: str
-    well: bool
-    says: str
-    """How it is; where it is not well, also what to do."""
-
-
 async def doctor(root: Path, *, json: bool) -> None:
     """Examine an installation and print what is found.
 
@@ -53,17 +44,7 @@ async def doctor(root: Path, *, json: bool) -> None:
         Trouble: something is not well.
     """
     voice.hush()
-    ill = []
-    async for finding in examine(DataDir(root)):
-        if not finding.well:
-            ill.append(finding.part)
-        if json:
-            show.record(asdict(finding))
-        else:
-            mark = show.styled("ok ", "good") if finding.well else show.styled("bad", "bad")
-            show.line(f"{mark}  {finding.part:<11} {finding.says}")
-    if ill:
-        raise Trouble(f"not well: {', '.join(ill)}")
+    await report(examine(DataDir(root)), json=json)
 
 
 async def new_epoch(root: Path) -> None:

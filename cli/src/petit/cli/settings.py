@@ -1,17 +1,18 @@
-"""What can be set about commands: environment variables `PETIT_LOCAL_…` and `PETIT_BOOTSTRAP_…`.
+"""What can be set about commands: environment variables `PETIT_LOCAL_…`, `PETIT_BOOTSTRAP_…`, `PETIT_DOCTOR_…`.
 
 For an installation on one machine nothing has to be set. Some is there so that tests can show what wrong clocks and
 short memories do.
 """
 
+from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from petit.chat.settings import CqlSettings
 from petit.cli.trouble import Trouble
-from petit.kit.access import NatsSettings
+from petit.kit.access import Access, NatsSettings
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -63,6 +64,60 @@ class BootstrapSettings(NatsSettings, MigrateSettings):
     """Bytes; beyond it the log refuses signals. -1 leaves the bound to the disks."""
 
 
+class DoctorSettings(CqlSettings):
+    """What `petit doctor --stack real` looks at. What is not set is not looked at, except NATS."""
+
+    model_config = SettingsConfigDict(env_prefix="PETIT_DOCTOR_", frozen=True, populate_by_name=True)
+
+    nats_url: str
+    """`nats://host:port`, several with commas."""
+    nats_ca: Path | None = None
+    """PEM file of the authority that signed the servers' certificates."""
+    gateway_password: SecretStr | None = Field(default=None, alias="NATS_GATEWAY_PASSWORD")
+    """Of the NATS user `gateway`, as the servers have it; each user that is named here is tried."""
+    notifier_password: SecretStr | None = Field(default=None, alias="NATS_NOTIFIER_PASSWORD")
+    """Of `notifier`; with it, that it is refused to publish signals."""
+    chat_password: SecretStr | None = Field(default=None, alias="NATS_CHAT_PASSWORD")
+    """Of `chat`."""
+    search_password: SecretStr | None = Field(default=None, alias="NATS_SEARCH_PASSWORD")
+    """Of `search`; with it, that it is refused to read what is to one person."""
+    attachments_password: SecretStr | None = Field(default=None, alias="NATS_ATTACHMENTS_PASSWORD")
+    """Of `attachments`."""
+    bootstrap_password: SecretStr | None = Field(default=None, alias="NATS_BOOTSTRAP_PASSWORD")
+    """Of `bootstrap`."""
+    operator_password: SecretStr = Field(alias="NATS_OPERATOR_PASSWORD")
+    """Of `operator`, who may look at every stream."""
+    replicas: int = Field(default=3, ge=1, le=5)
+    """How many copies there should be of the log and of every bucket."""
+    issuer: str | None = None
+    """The realm's URL, exactly as in tokens."""
+    issuer_url_inside: str | None = None
+    """Where services reach the realm, if that is another address."""
+    admin_url: str | None = None
+    """The realm's admin API."""
+    directory_client: str = "petit-gateway"
+    """The confidential client whose service account may view users."""
+    directory_secret: SecretStr | None = None
+    """That client's."""
+
+    def nats(self) -> dict[str, Access]:
+        """Return what it takes to connect as each user whose password is known, by name."""
+        passwords = {
+            "operator": self.operator_password,
+            "gateway": self.gateway_password,
+            "notifier": self.notifier_password,
+            "chat": self.chat_password,
+            "search": self.search_password,
+            "attachments": self.attachments_password,
+            "bootstrap": self.bootstrap_password,
+        }
+        return {
+            user: Access(url=self.nats_url, user=user, password=password.get_secret_value(), ca=self.nats_ca)
+            for user, password in passwords.items()
+            if password is not None
+        }
+
+
 def read(settings: type[S]) -> S:
     """Read settings from the environment.
 
@@ -74,7 +129,12 @@ def read(settings: type[S]) -> S:
     except ValidationError as error:
         prefix = settings.model_config.get("env_prefix", "")
         wrong = "; ".join(
-            f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" if fault["loc"] else fault["msg"]
+            f"{_variable(fault['loc'], prefix)}: {fault['msg']}" if fault["loc"] else fault["msg"]
             for fault in error.errors()
         )
         raise Trouble(f"{wrong} (docs/configuration.md lists all settings)") from None
+
+
+def _variable(place: tuple[int | str, ...], prefix: str) -> str:
+    name = "_".join(map(str, place))
+    return name if name.isupper() else f"{prefix}{name.upper()}"  # an alias is the variable's own name

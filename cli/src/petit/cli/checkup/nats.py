@@ -1,0 +1,164 @@
+"""NATS: who is let in, how the log and the buckets are kept, what time it is there, and what is refused."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from petit.cli.findings import Finding
+from petit.cli.settings import DoctorSettings
+from petit.contracts.subjects import OPS_RULES, STREAM
+from petit.kit.access import Access
+from petit.kit.bootstrap import buckets
+from petit.kit.connection import Connection, connect
+from petit.kit.errors import LogFault, Outage, Unanswered, Unreached
+from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected
+from petit.kit.kv import Bucket
+from petit.kit.log import Log
+from petit.kit.probes import MAX_SKEW_S
+
+_WITHIN_S: Final = 3.0
+_AWAY_S: Final = 5
+"""A node that its leader has not heard of for so long is away; it hears of it every second."""
+_REFUSED_S: Final = 1.0
+"""A request that may not be made is never answered."""
+_NEVER: Final = {"Nats-Expected-Last-Sequence": str(2**53)}
+"""With it the log stores nothing, whoever may publish."""
+_PERSON: Final = "signal.*.person.>"
+_CONF: Final = "deploy/nats/nats.conf"
+
+
+async def look_at_nats(settings: DoctorSettings) -> AsyncIterator[Finding]:
+    """Connect as each user, look at streams as the operator, and try what must be refused."""
+    async with AsyncExitStack() as stack:
+        connected: dict[str, Connection] = {}
+        for user, access in settings.nats().items():
+            try:
+                connected[user] = await stack.enter_async_context(
+                    await connect(access, name="petit-doctor", within=_WITHIN_S)
+                )
+            except (Unreached, OSError) as error:
+                yield Finding(f"nats {user}", well=False, says=_not_let_in(error, access))
+            else:
+                yield Finding(f"nats {user}", well=True, says="let in")
+        if "operator" in connected:
+            async for finding in _look_at_streams(connected["operator"], replicas=settings.replicas):
+                yield finding
+        if "notifier" in connected:
+            yield await _publishes_nothing(connected["notifier"])
+        if "search" in connected:
+            yield await _reads_no_person(connected["search"])
+
+
+def _not_let_in(error: Exception, access: Access) -> str:
+    text = error.detail if isinstance(error, Outage) else f"{access.ca}: {error}"
+    match text.lower():
+        case said if "authorization" in said:
+            what = (
+                f"the servers know another password: compare NATS_{(access.user or '').upper()}_PASSWORD on both sides"
+            )
+        case said if "certificate" in said or "tls" in said:
+            what = f"certificates and {access.ca} do not fit: see deploy/nats/tls.example.conf"
+        case _:
+            what = "is it up, and may it be reached from here?"
+    return f"{text}; {what}"
+
+
+async def _look_at_streams(nc: Connection, *, replicas: int) -> AsyncIterator[Finding]:
+    for name in (STREAM, *(Bucket(nc, bucket).stream for bucket in buckets(replicas=replicas))):
+        part = "log" if name == STREAM else name.removeprefix("KV_").lower()
+        try:
+            answer = json.loads(await nc.replies.insist(f"$JS.API.STREAM.INFO.{name}", within=_WITHIN_S))
+        except Outage as error:
+            yield Finding(part, well=False, says=f"{error.detail}; is a majority of the nodes up?")
+        else:
+            faults = _faults(answer, replicas=replicas)
+            yield Finding(part, well=not faults, says="; ".join(faults) or _well(answer))
+    yield await _look_at_log(nc)
+    yield await _look_at_clock(nc)
+
+
+def _faults(answer: Mapping[str, Any], *, replicas: int) -> list[str]:
+    """Return what is wrong with a stream, each with what to do."""
+    if "error" in answer:
+        said = answer["error"].get("description", "")
+        return [f"{said}: run `petit bootstrap`"]
+    config, cluster = answer["config"], answer.get("cluster") or {}
+    faults = []
+    if config["num_replicas"] != replicas:
+        faults.append(
+            f"{config['num_replicas']} of {replicas} replicas: run `petit bootstrap` with PETIT_BOOTSTRAP_REPLICAS="
+            f"{replicas}, on a cluster of as many nodes"
+        )
+    if replicas > 1 and not cluster.get("leader"):
+        faults.append("it has no leader: a majority of its nodes must be up")
+    away = [peer["name"] for peer in cluster.get("replicas") or () if _is_away(peer)]
+    if away:
+        faults.append(f"{', '.join(away)} is not up to date with it: is that node up? After a start it takes a while")
+    if config["name"] == STREAM:
+        wanted = {"discard": "new", "max_age": 0, "retention": "limits", "storage": "file"}
+        wrong = [name for name, value in wanted.items() if config.get(name, 0) != value]
+        if wrong:
+            faults.append(f"{', '.join(wrong)} is not as it was made: run `petit bootstrap`")
+    return faults
+
+
+def _is_away(peer: Mapping[str, Any]) -> bool:
+    return bool(peer.get("offline") or not peer.get("current") or peer.get("active", 0) > _AWAY_S * NANOSECONDS)
+
+
+def _well(answer: Mapping[str, Any]) -> str:
+    config, cluster = answer["config"], answer.get("cluster") or {}
+    nodes = sorted([cluster.get("leader", ""), *(peer["name"] for peer in cluster.get("replicas") or ())])
+    where = f" on {', '.join(filter(None, nodes))}" if any(nodes) else ""
+    disk = f"; whether each write reaches the disk cannot be seen from here: sync_interval in {_CONF}"
+    return f"{config['num_replicas']} replicas{where}{disk if config['name'] == STREAM else ''}"
+
+
+async def _look_at_log(nc: Connection) -> Finding:
+    try:
+        info = await Log(nc).find(within=0.0)
+    except (Outage, LogFault) as error:
+        return Finding("epoch", well=False, says=error.detail if isinstance(error, Outage) else str(error))
+    return Finding("epoch", well=True, says=f"{info.epoch}, {info.messages} signals up to offset {info.last}")
+
+
+async def _look_at_clock(nc: Connection) -> Finding:
+    try:
+        skew_s = await Log(nc).clock_skew()
+    except (Outage, LogFault) as error:
+        return Finding("clock", well=False, says=str(error))
+    if abs(skew_s) > MAX_SKEW_S:
+        return Finding("clock", well=False, says=f"this machine is {skew_s:.0f} s ahead of the log: set both by NTP")
+    return Finding("clock", well=True, says=f"this machine is {skew_s:.1f} s ahead of the log")
+
+
+async def _publishes_nothing(nc: Connection) -> Finding:
+    part = "notifier"
+    try:
+        await JetStream(nc).store(OPS_RULES, b"{}", headers=_NEVER, within=_REFUSED_S)
+    except Unanswered:
+        return Finding(part, well=True, says="is refused to publish signals")
+    except Rejected:  # it was heard, and nothing was stored
+        pass
+    except Outage as error:
+        return Finding(part, well=False, says=error.detail)
+    return Finding(part, well=False, says=f"may publish signals: the servers' users are not those of {_CONF}")
+
+
+async def _reads_no_person(nc: Connection) -> Finding:
+    part = "search"
+    config = {
+        "name": "petit-doctor",
+        "filter_subject": _PERSON,
+        "ack_policy": "none",
+        "inactive_threshold": 1_000_000_000,
+        "mem_storage": True,
+    }
+    try:
+        await JetStream(nc).create_consumer(STREAM, config, within=_REFUSED_S)
+    except Unanswered:
+        return Finding(part, well=True, says="is refused to read what is to one person")
+    except Outage as error:
+        return Finding(part, well=False, says=error.detail)
+    return Finding(part, well=False, says=f"may read what is to one person: the users are not those of {_CONF}")

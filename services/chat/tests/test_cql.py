@@ -60,7 +60,7 @@ def test_a_log_folded_into_sqlite_and_into_cql_gives_one_digest(keyspace: CqlSer
     """R07, R54: whatever the batches, crashes and repetitions, and whichever store."""
     number = 0
 
-    @settings(max_examples=scaled(12, full=300), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=scaled(6, full=300), suppress_health_check=list(HealthCheck))
     @given(log=logs, cuts=st.tuples(sizes, sizes), again=st.integers(0, 60))
     def check(log: Sequence[Stored], cuts: tuple[list[int], list[int]], again: int) -> None:
         nonlocal number

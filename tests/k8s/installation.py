@@ -84,7 +84,7 @@ class Installation:
         """Delete everything."""
         if self._forward is not None:
             self._forward.kill()
-            self._forward.wait()
+            self._forward.communicate()
             self._forward = None
         if self.took_s and not _KEEP:
             kubectl("delete", "--kustomize", str(DEV), "--wait=true", "--ignore-not-found", within_s=180)

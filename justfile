@@ -47,6 +47,10 @@ links:
 schemas:
     python -m tests.house.schemas
 
+# write the table of settings anew
+configuration:
+    python -m tests.house.configuration
+
 # fail if an exported schema is stale
 schemas-fresh:
     pytest tests/house/test_schemas.py

@@ -23,11 +23,11 @@ class LocalSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PETIT_LOCAL_", frozen=True)
 
     writes_per_s: int = Field(default=5_000, ge=1)
-    """For each person, in each process."""
+    """How much one person may write per second, in each process."""
     reads_per_s: int = Field(default=5_000, ge=1)
-    """For each person, in each process."""
+    """How much one person may read per second, in each process."""
     logins_per_s: float = Field(default=50.0, gt=0)
-    """By everybody together."""
+    """How often all together may log in per second."""
     token_s: int = Field(default=600, ge=1)
     """How long an access token lasts, in seconds."""
     session_s: int = Field(default=30 * 24 * 3600, ge=1)

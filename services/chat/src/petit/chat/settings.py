@@ -16,10 +16,13 @@ class CqlSettings(BaseSettings):
     cql_hosts: str | None = None
     """Nodes of ScyllaDB or Cassandra to begin with, as `host`, several with commas."""
     cql_port: int = 9042
+    """The port of all nodes."""
     cql_keyspace: str = Field(default="petit", pattern=r"^[a-z][a-z0-9_]{0,47}$")
+    """What holds the tables; `petit bootstrap` makes it."""
     cql_datacenter: str | None = None
     """The nearest datacenter; by default that of the first node."""
     cql_user: str | None = None
+    """Who this process is to the database; none where it asks nobody."""
     cql_password: SecretStr | None = None
     """That user's."""
     cql_ca: Path | None = None
@@ -55,6 +58,7 @@ class Settings(ServiceSettings, CqlSettings):
     host: str = "127.0.0.1"
     """Where to listen for probes; there is nothing else."""
     port: int = 8082
+    """The port there."""
     ready_lag: int = Field(default=10_000, ge=0)
     """How many offsets the fold of a replica that is ready may be behind the log."""
     store: Path | None = None

@@ -14,6 +14,7 @@ class Settings(ServiceSettings):
     host: str = "127.0.0.1"
     """Where to listen."""
     port: int = 8080
+    """The port there."""
     drain_s: float = Field(default=0.0, ge=0)
     """How long to go on after SIGTERM, seconds: not ready any more, but serving until everybody knows."""
     issuer: str
@@ -27,6 +28,7 @@ class Settings(ServiceSettings):
     directory_client: str = "petit-gateway"
     """The confidential client whose service account may view users."""
     directory_secret: SecretStr
+    """That client's."""
     login_client: str = "petit-login"
     """The client for which `POST /login` has passwords looked at."""
     login_secret: SecretStr | None = None
@@ -40,8 +42,8 @@ class Settings(ServiceSettings):
     secure_cookies: bool = True
     """The public origin is https."""
     writes_per_s: int = Field(default=5_000, ge=1)
-    """For each person, in each process."""
+    """How much one person may write per second, in each process."""
     reads_per_s: int = Field(default=5_000, ge=1)
-    """For each person, in each process."""
+    """How much one person may read per second, in each process."""
     fresh_ms: int = Field(default=30_000, ge=0, le=30_000)
     """How old a message's id may be for the dedupe window alone to know a repeat; smaller only where that window is."""

@@ -16,6 +16,7 @@ class Settings(ServiceSettings):
     host: str = "127.0.0.1"
     """Where to listen."""
     port: int = 8081
+    """The port there."""
     drain_s: float = Field(default=0.0, ge=0)
     """How long to go on after SIGTERM, seconds: not ready any more, but serving until everybody knows."""
     issuer: str

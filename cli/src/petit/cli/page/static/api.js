@@ -1,6 +1,7 @@
 /** One person's way into the API: a log-in, and calls that are tried again until their answer is final. */
 
-const ISSUER = "/realms/petit/protocol/openid-connect";
+import { CLIENT, ISSUER } from "./login.js";
+
 const MARGIN_MS = 30_000; // a token that ends sooner is renewed before it is used
 
 /** The server said no, and will say no again. */
@@ -11,7 +12,7 @@ export class Refused extends Error {
   }
 }
 
-/** The session is over: only a password helps. */
+/** The session is over: only a new log-in helps. */
 export class LoggedOut extends Error {}
 
 /** Wait before the next try: longer after each failure, and never together with everybody else. */
@@ -30,8 +31,9 @@ export class Api {
     this.skewMs = 0; // how far the server's clock is ahead of ours
   }
 
-  async logIn(username, password) {
-    await this.#ask({ grant_type: "password", username, password, scope: "openid" });
+  /** Begin the session that the browser came back from the issuer with. */
+  async begin(form) {
+    await this.#ask(form);
     this.me = await this.get("/v1/me");
   }
 
@@ -45,7 +47,7 @@ export class Api {
 
   async logOut() {
     sessionStorage.removeItem(this.#key);
-    const body = new URLSearchParams({ client_id: "petit-web", refresh_token: this.#grant.refresh_token });
+    const body = new URLSearchParams({ client_id: CLIENT, refresh_token: this.#grant.refresh_token });
     await fetch(`${ISSUER}/logout`, { method: "POST", body }).catch(() => null);
   }
 
@@ -59,7 +61,7 @@ export class Api {
   }
 
   async #ask(form) {
-    const body = new URLSearchParams({ client_id: "petit-web", ...form });
+    const body = new URLSearchParams({ client_id: CLIENT, ...form });
     const answer = await fetch(`${ISSUER}/token`, { method: "POST", body });
     const grant = await answer.json().catch(() => ({}));
     if (!answer.ok) {

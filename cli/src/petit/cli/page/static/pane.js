@@ -2,6 +2,7 @@
 
 import { Api, LoggedOut } from "./api.js";
 import { Chats } from "./chats.js";
+import { goToLogIn } from "./login.js";
 import { chatRow, fillChatRow, fillFace, messageRow, pendingRow } from "./rows.js";
 import { Stream } from "./stream.js";
 
@@ -29,14 +30,10 @@ export class Pane {
     this.#onLeave = onLeave;
     this.#api = new Api(name);
     this.#chats = new Chats(this.#api, (what) => this.#changed(what));
-    const { username, password } = this.#find(".login").elements;
-    username.value = password.value = root.dataset.user = name;
+    root.dataset.user = name;
     root.setAttribute("aria-label", name);
     this.#find(".chats").setAttribute("aria-label", `Chats of ${name}`);
-    this.#on(".login", "submit", async () => {
-      await this.#enter(() => this.#api.logIn(username.value.trim(), password.value));
-      if (this.#find(".login").hidden) root.focus();
-    });
+    this.#on(".login", "submit", () => goToLogIn(name).catch((error) => this.#fail(error)));
     this.#on(".leave", "click", () => this.#leave());
     this.#on(".start", "submit", (event) => this.#start(event));
     this.#on(".earlier", "click", () => this.#queue(() => this.#earlier()));
@@ -66,8 +63,12 @@ export class Pane {
 
   // ── coming and going ──
 
-  start() {
-    return this.#enter(() => this.#api.resume());
+  /** Go on with the session of before, or begin the one that the browser came back with. */
+  async start(back) {
+    if (!back) return this.#enter(() => this.#api.resume());
+    if (back.error) return this.#leave(new Error(back.error));
+    await this.#enter(() => this.#api.begin(back.form));
+    if (this.#find(".login").hidden) this.#root.focus();
   }
 
   async #enter(logIn) {

@@ -23,6 +23,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 PAGE = ROOT / "cli/src/petit/cli/page/static"
 
 
+SCRIPTS = [
+    file
+    for file in sorted([ROOT / "petit", *(ROOT / ".ci").iterdir(), *(ROOT / "deploy").rglob("*")])
+    if file.is_file() and file.read_bytes().startswith(b"#!")
+]
+
+
 def _change(service: str, **keys: object) -> Callable[[dict[str, Any]], None]:
     return lambda compose: compose["services"][service].update(keys)
 
@@ -99,6 +106,14 @@ def test_a_dockerfile_needs_no_registry_and_no_root(file: Path) -> None:
     assert not re.search(r"^(ENV|ARG) .*(PASSWORD|SECRET|TOKEN)=", text, re.MULTILINE), "it holds a secret"
     assert users or file.parent.name == "jre", "it runs as root"
     assert all(re.fullmatch(r"[1-9]\d*(:\d+)?", user) for user in users), f"a user is a number: {users}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.relative_to(ROOT)))
+def test_a_script_may_be_run_and_its_shell_understands_it(script: Path) -> None:
+    shell = script.read_text().splitlines()[0].rpartition("/")[2].removeprefix("env ")
+
+    assert script.stat().st_mode & 0o111 or script.parent.name in {"cassandra", "postgres"}, "made so by its Dockerfile"
+    assert subprocess.run([shell, "-n", script], check=False).returncode == 0
 
 
 def test_every_image_of_ours_says_what_it_is_and_how_it_is() -> None:

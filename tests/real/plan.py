@@ -113,6 +113,7 @@ def _service(service: str, *, url: str, password: str) -> dict[str, str]:
     env |= {
         f"{prefix}_ISSUER": f"{url}/realms/petit",
         f"{prefix}_ISSUER_URL_INSIDE": "http://keycloak:8080/realms/petit",
+        f"{prefix}_DRAIN_S": "3",
         f"{prefix}_CLIENTS": json.dumps(CLIENTS),
         f"{prefix}_ORIGINS": json.dumps([url]),
     }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.network import Network
 
-READY_S: Final = 120.0
+READY_S: Final = 180.0
 """How long a server may take on a busy machine before the test gives up."""
 _ENGINE_S: Final = 120
 """How long the engine may take over one request, seconds."""

@@ -327,8 +327,10 @@ def doctor(
 
     if stack == "real":
         from petit.cli import checkup, settings
+        from petit.cli.checkup.epoch import new_epoch as begin_anew
 
-        session.run(checkup.checkup(settings.read(settings.DoctorSettings), json=json))
+        read = settings.read(settings.DoctorSettings)
+        session.run(begin_anew(read) if new_epoch else checkup.checkup(read, json=json))
         return
     if digest:
         doctor.print_digest(data.absolute(), json=json)

@@ -10,7 +10,7 @@ from typing import Final
 
 from petit.contracts.problems import Unavailable
 
-REPAIR: Final = "stop the services, then run `petit doctor --new-epoch`"
+REPAIR: Final = "stop the services, then run `petit doctor --new-epoch`, on the real stack with `--stack real`"
 """What an operator does about a log that is lost or behind."""
 RESTORE: Final = (
     "files of the log are damaged. Restore a backup (`petit restore`), or go on with what is folded and lose the rest: "

@@ -72,17 +72,17 @@ async def _look_at_streams(nc: Connection, *, replicas: int) -> AsyncIterator[Fi
         except Outage as error:
             yield Finding(part, well=False, says=f"{error.detail}; is a majority of the nodes up?")
         else:
-            faults = _faults(answer, replicas=replicas)
+            faults = _faults(answer, part=part, replicas=replicas)
             yield Finding(part, well=not faults, says="; ".join(faults) or _well(answer))
     yield await _look_at_log(nc)
     yield await _look_at_clock(nc)
 
 
-def _faults(answer: Mapping[str, Any], *, replicas: int) -> list[str]:
+def _faults(answer: Mapping[str, Any], *, part: str, replicas: int) -> list[str]:
     """Return what is wrong with a stream, each with what to do."""
     if "error" in answer:
         said = answer["error"].get("description", "")
-        return [f"{said}: run `petit bootstrap`"]
+        return [f"{said}: {'see epoch' if part == 'log' else 'run `petit bootstrap`'}"]
     config, cluster = answer["config"], answer.get("cluster") or {}
     faults = []
     if config["num_replicas"] != replicas:
@@ -95,7 +95,7 @@ def _faults(answer: Mapping[str, Any], *, replicas: int) -> list[str]:
     away = [peer["name"] for peer in cluster.get("replicas") or () if _is_away(peer)]
     if away:
         faults.append(f"{', '.join(away)} is not up to date with it: is that node up? After a start it takes a while")
-    if config["name"] == STREAM:
+    if part == "log":
         wanted = {"discard": "new", "max_age": 0, "retention": "limits", "storage": "file"}
         wrong = [name for name, value in wanted.items() if config.get(name, 0) != value]
         if wrong:

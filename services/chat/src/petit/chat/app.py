@@ -43,6 +43,7 @@ from petit.kit.probes import Readiness
 __all__ = [
     "Chat",
     "Options",
+    "adopt",
     "adopt_epoch",
     "backup",
     "chat",
@@ -258,6 +259,19 @@ async def look(server: CqlServer) -> tuple[Epoch | None, Offset]:
 
     async with opened_keyspace(server) as store:
         return await store.epoch(), max((await store.checkpoints()).values(), default=Offset(0))
+
+
+async def adopt(server: CqlServer, *, epoch: Epoch) -> None:
+    """Say that a keyspace's read model goes on in a new making of the log: only `petit doctor --new-epoch` may.
+
+    Raises:
+        StoreDown: the cluster cannot be reached: try again.
+        StoreBroken: the schema is newer than this program.
+    """
+    from petit.chat.adapters.cql.store import opened as opened_keyspace  # noqa: PLC0415 - the driver, only if used
+
+    async with opened_keyspace(server) as store:
+        await store.set_epoch(epoch)
 
 
 async def _agree(store: Repository, log: Log, *, options: Options) -> Epoch:

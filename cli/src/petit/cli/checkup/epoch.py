@@ -1,0 +1,75 @@
+"""`petit doctor --stack real --new-epoch`: begins the log anew where it is lost, behind or damaged.
+
+Nothing that was folded is lost; what was not, is. Clients start over by themselves. The log's own memory and the read
+model say how far the old one had come; the new one begins a million offsets above both.
+"""
+
+from petit.chat.app import adopt, look
+from petit.chat.ports import CqlServer, StoreBroken, StoreDown
+from petit.cli import show, voice
+from petit.cli.settings import DoctorSettings
+from petit.cli.trouble import Trouble
+from petit.contracts.cursor import Cursor
+from petit.contracts.ids import Epoch, Offset
+from petit.kit.connection import Connection, connect
+from petit.kit.errors import LogFault, Outage
+from petit.kit.log import Log
+from petit.kit.stream import LogConfig, LogInfo
+
+
+async def new_epoch(settings: DoctorSettings) -> None:
+    """Make the log anew as the operator, and have the read model go on in it. No service may run.
+
+    Raises:
+        Trouble: the log is well, or a server cannot be reached: then nothing was done, or it can be run again.
+    """
+    voice.hush()
+    server = settings.cql
+    if server is None:
+        raise Trouble("PETIT_DOCTOR_CQL_HOSTS names no database: the read model says how far the old log had come")
+    try:
+        async with await connect(settings.nats()["operator"], name="petit-doctor") as nc:
+            info = await renewed(nc, known=await _known(server), replicas=settings.replicas)
+        await adopt(server, epoch=Epoch(info.epoch))
+    except Outage as error:
+        raise Trouble(f"{error.detail}; run it again") from error
+    except (StoreDown, StoreBroken) as error:
+        raise Trouble(f"{error}; run it again") from error
+    show.line(f"The log begins anew: epoch {info.epoch}, from offset {info.first}. Now start the services")
+
+
+async def renewed(nc: Connection, *, known: Cursor, replicas: int) -> LogInfo:
+    """Return the log of a new epoch; one that was begun, and that no read model knows yet, if there is one.
+
+    Args:
+        nc: A connection as the operator.
+        known: Up to where the read model has folded the old log, and which making of it.
+        replicas: Copies of the new one.
+
+    Raises:
+        Trouble: the log is well, or was never made.
+        Outage: it cannot be asked, or made; nothing more is lost by running this again.
+    """
+    log = Log(nc, config=LogConfig(replicas=replicas))
+    why = "the log is of a new epoch already"
+    try:
+        info = await log.find(known_epoch=known.epoch, known_offset=known.offset, within=0.0)
+    except LogFault as fault:
+        why = str(fault)
+    else:
+        if known.epoch in {0, info.epoch}:
+            raise Trouble("the log is well: a new epoch would throw away what is not folded yet, so nothing was done")
+        if not info.messages:
+            return info
+        raise Trouble(
+            f"the log is of epoch {info.epoch} and holds {info.messages} signals, and the read model was folded from "
+            f"epoch {known.epoch}: they are not of one installation, so nothing was done"
+        )
+    epoch, last = await log.known()
+    show.line(why)
+    return await log.new_epoch(at_least=max(known.offset, last), known_epoch=max(known.epoch, epoch))
+
+
+async def _known(server: CqlServer) -> Cursor:
+    epoch, folded = await look(server)
+    return Cursor(epoch or Epoch(0), Offset(folded))

@@ -1,0 +1,40 @@
+"""A log of the real stack that is lost: services stop, an operator begins it anew, and no offset comes twice."""
+
+import pytest
+
+from kit.tests.reading import SUBJECT, write
+from petit.cli.checkup.epoch import renewed
+from petit.cli.trouble import Trouble
+from petit.contracts.cursor import Cursor
+from petit.contracts.ids import Epoch, Offset
+from petit.kit.errors import LogLost
+from petit.kit.jetstream import JetStream
+from petit.kit.log import Log
+from petit.kit.stream import APART
+from tests.nats.cluster import Cluster
+
+
+async def test_a_log_that_is_lost_goes_on_above_all_that_was_handed_out(nats: Cluster) -> None:
+    async with nats.connected("chat") as chat, nats.connected("operator") as operator:
+        log = Log(chat)
+        await write(log, 50)
+        await log.find(remember=True, within=5)
+        await JetStream(operator).delete_stream("SIGNALS")
+        with pytest.raises(LogLost):
+            await log.find(known_epoch=1, known_offset=40, within=0.0)
+
+        info = await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3)
+
+        assert (info.epoch, info.first) == (2, 70 + APART)
+        again = await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3)  # as after a crash in between
+        assert again.epoch == 2
+        stored = await log.append(SUBJECT, b"x", msg_id="x")
+        assert stored.offset == 70 + APART
+        with pytest.raises(Trouble, match="not of one installation"):
+            await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3)
+
+
+async def test_a_log_that_is_well_is_left_alone(nats: Cluster) -> None:
+    async with nats.connected("operator") as operator:
+        with pytest.raises(Trouble, match="the log is well"):
+            await renewed(operator, known=Cursor(Epoch(1), Offset(0)), replicas=3)

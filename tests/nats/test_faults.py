@@ -132,6 +132,22 @@ async def test_a_leader_that_is_frozen_for_20_s_loses_nothing_and_is_left(nats: 
     assert senders.longest_s < 2 * LATEST_WRITE_S
 
 
+@pytest.mark.timeout(120)
+async def test_a_cluster_that_is_killed_whole_comes_back_with_all_it_had(nats: Cluster) -> None:
+    async with load(nats) as (senders, _, _, feeds):
+        await eventually(lambda: len(senders.stored) > 200, within=20)
+
+        for node in nats.nodes:
+            node.kill()
+        await eventually(lambda: not any(feed.current for feed in feeds), within=10)
+        for node in nats.nodes:
+            node.start()
+
+        await nats.healthy()
+        await goes_on(senders, within=20)
+        await eventually(lambda: all(feed.current for feed in feeds), within=15)
+
+
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_a_client_of_a_node_that_is_gone_is_at_another_one_soon(nats: Cluster, how: str) -> None:
     async with nats.connected("chat") as nc:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -16,43 +18,63 @@ from petit.kit.stream import LogConfig
 from services.gateway.tests.edge import code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    sock = listen("127.0.0.1", port=0)
-    port = sock.getsockname()[1]
-    sock.close()
-    async with NatsServer(NatsConfig(store=tmp_path)) as server:
+@asynccontextmanager
+async def gateway(folder: Path, **more: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
+    """Run one, on a log server of its own, until the test has stopped it."""
+    with listen("127.0.0.1", port=0) as sock:
+        port = sock.getsockname()[1]
+    async with NatsServer(NatsConfig(store=folder)) as server:
         async with await connect(server.access, name="test") as nc:
             await bootstrap(nc, config=LogConfig(), within=10, say=print)
-        environment = {
-            "PETIT_GATEWAY_PORT": str(port),
-            "PETIT_GATEWAY_NATS_URL": server.url,
-            "PETIT_GATEWAY_NATS_TOKEN": server.token,
-            "PETIT_GATEWAY_ISSUER": "http://127.0.0.1:1/realms/petit",
-            "PETIT_GATEWAY_ADMIN_URL": "http://127.0.0.1:1/admin/realms/petit",
-            "PETIT_GATEWAY_DIRECTORY_SECRET": "s3cret",
+        settings = {
+            "PORT": str(port),
+            "NATS_URL": server.url,
+            "NATS_TOKEN": server.token,
+            "ISSUER": "http://127.0.0.1:1/realms/petit",
+            "ADMIN_URL": "http://127.0.0.1:1/admin/realms/petit",
+            "DIRECTORY_SECRET": "s3cret",
+            **more,
         }
+        environment = {f"PETIT_GATEWAY_{name}": value for name, value in settings.items()}
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "petit.gateway", env=environment)
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            ready = await _answers(client, "/readyz")
-            stranger = await client.get("/v1/me")
-            known = await client.get("/v1/me", headers={"authorization": "Bearer x"})
+        try:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                await _becomes(client, 200)
+                yield process, client
+                assert await asyncio.wait_for(process.wait(), 15) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    async with gateway(tmp_path) as (process, client):
+        stranger = await client.get("/v1/me")
+        known = await client.get("/v1/me", headers={"authorization": "Bearer x"})
         process.send_signal(number)
 
-        assert await asyncio.wait_for(process.wait(), 15) == 0
-    assert ready.status_code == 200
     assert code(stranger) == (401, "token.missing")
     assert code(known) == (401, "token.invalid")
 
 
-async def _answers(client: httpx2.AsyncClient, path: str) -> httpx2.Response:
+async def test_on_its_way_out_it_is_not_ready_and_still_serves_for_a_while(tmp_path: Path) -> None:
+    async with gateway(tmp_path, DRAIN_S="2") as (process, client):
+        process.send_signal(signal.SIGTERM)
+
+        await _becomes(client, 503)
+        assert (await client.get("/healthz")).status_code == 200
+        assert code(await client.get("/v1/me")) == (401, "token.missing")
+        assert process.returncode is None
+
+
+async def _becomes(client: httpx2.AsyncClient, status: int) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                response = await client.get(path)
+                if (await client.get("/readyz")).status_code == status:
+                    return
             except httpx2.TransportError:
-                await asyncio.sleep(0.05)
-                continue
-            if response.status_code == httpx2.codes.OK:
-                return response
+                pass
             await asyncio.sleep(0.05)

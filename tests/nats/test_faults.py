@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from urllib.parse import urlparse
 
 import pytest
+from nats.aio.client import Srv
 
 from kit.tests.reading import SUBJECT, Reader, eventually, reading, running
 from petit.kit.connection import Connection
@@ -146,6 +148,26 @@ async def test_a_cluster_that_is_killed_whole_comes_back_with_all_it_had(nats: C
         await nats.healthy()
         await goes_on(senders, within=20)
         await eventually(lambda: all(feed.current for feed in feeds), within=15)
+
+
+async def test_a_publish_to_a_frozen_node_is_made_again_elsewhere_and_stored_once(nats: Cluster) -> None:
+    leader = await nats.leader()
+    follower = next(node for node in nats.nodes if node is not leader)
+    async with nats.connected("gateway", only=follower) as nc:
+        nc._server_pool.extend(Srv(urlparse(node.url)) for node in nats.nodes if node is not follower)  # noqa: SLF001 - where to go next
+        log = Log(nc)
+        await log.append(SUBJECT, b"before", msg_id="before")
+
+        with follower.frozen():
+            begun = time.monotonic()
+            stored = await log.append(SUBJECT, b"x", msg_id="x", deadline=begun + LATEST_WRITE_S)
+            took_s = time.monotonic() - begun
+
+        await nats.healthy()
+        again = await log.append(SUBJECT, b"x", msg_id="x")
+        assert (again.offset, again.duplicate) == (stored.offset, True)
+        assert (await log.info()).messages == 2
+    assert took_s < LATEST_WRITE_S / 2
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

@@ -22,7 +22,8 @@ from petit.kit.stream import LogConfig, LogInfo, StreamMaker, log_info
 
 LATEST_WRITE_S: Final = 10.0
 """No attempt is written later than this after its decision."""
-_WITHIN_S: Final = 5.0
+_WITHIN_S: Final = 7.0
+"""Longer than a cluster takes to have another leader: some five seconds."""
 _ATTEMPT_S: Final = 2.0
 _PAUSE_S: Final = 0.02
 _MEMORY: Final = "PETIT"
@@ -130,7 +131,7 @@ class Log:
         Args:
             msg_id: What makes this entry the same entry when it is tried again.
             deadline: `time.monotonic()` after which nothing more is written; at most `LATEST_WRITE_S` after the
-                decision that this entry may be stored, and after now. None: five seconds from now.
+                decision that this entry may be stored, and after now. None: seven seconds from now.
 
         Raises:
             LogFull: nothing was stored, and nothing will be until there is room.

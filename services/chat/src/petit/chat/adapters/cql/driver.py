@@ -5,6 +5,7 @@ preparing block, and run in a thread while nobody is served yet; afterwards no t
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -55,6 +56,7 @@ async def connected(server: CqlServer, *, keyspace: str | None) -> "AsyncIterato
         StoreDown: no node can be reached.
         StoreBroken: there is no such keyspace, or we may not use it.
     """
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it tells, our errors tell, in a line
     database = Database(server)
     try:
         await database.connect(keyspace)

@@ -94,10 +94,11 @@ class KeycloakDirectory:
         wanted = prefix.casefold()
         items: list[Person] = []
         passed: deque[str] = deque(maxlen=_LAST)
-        start = 0 if after is None else await self._behind(self._unsealed(after), prefix=prefix)
-        for _ in range(_ROUNDS):
-            size = min(_AT_ONCE, limit - len(items) + _SPARE)
-            users = await self._rows(prefix, first=start, limit=size)
+        start, users = await self._first(None if after is None else self._unsealed(after), prefix=prefix, limit=limit)
+        for number in range(_ROUNDS):
+            if number:
+                users = await self._rows(prefix, first=start, limit=_size(limit - len(items)))
+            full = len(users) >= _size(limit - len(items))
             for user in users:
                 if len(items) == limit:
                     return PeoplePage(items=tuple(items), next=self._sealed(start, passed))
@@ -105,7 +106,7 @@ class KeycloakDirectory:
                 passed.appendleft(user.id)
                 if user.username.casefold().startswith(wanted) and "@" not in user.username:
                     items.append(user.person())
-            if len(users) < size:
+            if not full:
                 return PeoplePage(items=tuple(items), next=None)
         return PeoplePage(items=tuple(items), next=self._sealed(start, passed))
 
@@ -137,6 +138,16 @@ class KeycloakDirectory:
         except Answered as answer:
             raise _unexpected(answer) from answer
 
+    async def _first(self, place: _Place | None, *, prefix: str, limit: int) -> tuple[int, list[User]]:
+        """Return how many rows are behind a place, and the rows from there on."""
+        if place is None:
+            return 0, await self._rows(prefix, first=0, limit=_size(limit))
+        rows = await self._rows(prefix, first=place.start - 1, limit=_size(limit) + 1)
+        if rows and rows[0].id == place.last[0]:
+            return place.start, rows[1:]
+        start = await self._behind(place, prefix=prefix)
+        return start, await self._rows(prefix, first=start, limit=_size(limit))
+
     async def _behind(self, place: _Place, *, prefix: str) -> int:
         """Return how many rows are behind now, up to and with the last person of the page before who is still there."""
         for reach in (_NEAR, _FAR):
@@ -157,6 +168,10 @@ class KeycloakDirectory:
             return _Place.model_validate_json(self._seal.decrypt(word))
         except InvalidToken:
             raise wrong("?cursor", "not a cursor of this list") from None
+
+
+def _size(wanted: int) -> int:
+    return min(_AT_ONCE, wanted + _SPARE)
 
 
 def _unexpected(answer: Answered) -> Unavailable:

@@ -12,12 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kit.tests.reading import SUBJECT, Reader, eventually, reading
+from petit.chat.app import Options, chat
+from petit.contracts.ids import UserId
+from petit.contracts.rpc import MineAsk, MinePage
+from petit.contracts.subjects import chat_any
 from petit.kit.access import Access
 from petit.kit.connection import connect
 from petit.kit.errors import Unreached
 from petit.kit.feed import Feed
 from petit.kit.log import Log
 from petit.kit.natsserver import NatsConfig, NatsServer
+from petit.kit.rpc import ask
 from tests.nats.cluster import Cluster, cluster
 
 
@@ -107,6 +112,11 @@ async def test_a_cluster_with_tls_serves_who_trusts_it_and_nobody_else(tmp_path:
 
                 await log.append(SUBJECT, b"2", msg_id="2", deadline=_soon())
                 await eventually(lambda: reader.offsets == [1, 2], within=15)
+
+        options = Options(nats=made.access("chat"), store=tmp_path / "chat.db", bootstrap_wait_s=10)
+        async with chat(options), made.connected("gateway") as nc:  # its lists have a connection of FastStream's
+            page, _ = await ask(nc, chat_any("mine"), MineAsk(viewer=UserId("ada"), limit=5), body=MinePage, within=10)
+            assert page.items == ()
 
         stranger = Cluster(made.nodes, ca=others.ca)
         with pytest.raises(Unreached, match="CERTIFICATE_VERIFY_FAILED"):

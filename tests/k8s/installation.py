@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Mapping, Sequence
@@ -41,7 +40,7 @@ class Installation:
         """From nothing until everything was ready."""
         self._address = ""
         self._forward: subprocess.Popen[str] | None = None
-        self._realm = ""
+        self._keycloak = ""
 
     # ── starting and stopping ────────────────────────────────────────────────────────────────────
 
@@ -82,10 +81,7 @@ class Installation:
 
     def close(self) -> None:
         """Delete everything."""
-        if self._forward is not None:
-            self._forward.kill()
-            self._forward.communicate()
-            self._forward = None
+        self._stop_forwarding()
         if self.took_s and not _KEEP:
             kubectl("delete", "--kustomize", str(DEV), "--wait=true", "--ignore-not-found", within_s=180)
 
@@ -103,16 +99,17 @@ class Installation:
 
     @property
     def realm_admin(self) -> str:
-        """See `Stack.realm_admin`: not public, so a way is made from here to Keycloak itself."""
-        if self._forward is None or self._forward.poll() is not None:
+        """See `Stack.realm_admin`: not public, so a way is made to Keycloak itself, whichever pod that is."""
+        if not self._answers(f"{self._keycloak}/realms/petit"):
+            self._stop_forwarding()
             words = [tool("kubectl"), "--namespace", NAMESPACE, "port-forward", "service/keycloak", ":8080"]
             self._forward = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
             assert self._forward.stdout is not None
             line = self._forward.stdout.readline()
             found = re.search(r"127\.0\.0\.1:(\d+)", line)
             assert found, f"no way to Keycloak: {line}"
-            self._realm = f"http://127.0.0.1:{found[1]}/admin/realms/petit"
-        return self._realm
+            self._keycloak = f"http://127.0.0.1:{found[1]}"
+        return f"{self._keycloak}/admin/realms/petit"
 
     @property
     def service_secret(self) -> str:
@@ -167,11 +164,18 @@ class Installation:
 
     def _serves(self) -> bool:
         paths = ("/", "/readyz", "/realms/petit/.well-known/openid-configuration")
+        return all(self._answers(f"{self.url}{path}") for path in paths)
+
+    @staticmethod
+    def _answers(url: str) -> bool:
         try:
-            for path in paths:
-                with _DIRECT.open(f"{self.url}{path}", timeout=5) as answer:
-                    if answer.status != _OK:
-                        return False
-        except (urllib.error.URLError, OSError):
+            with _DIRECT.open(url, timeout=5) as answer:
+                return bool(answer.status == _OK)
+        except (ValueError, OSError):
             return False
-        return True
+
+    def _stop_forwarding(self) -> None:
+        if self._forward is not None:
+            self._forward.kill()
+            self._forward.communicate()
+            self._forward = None

@@ -141,7 +141,7 @@ async def main() -> None:
         async with opened(server) as store:
             for number, shape in enumerate(SHAPES):
                 told = await folding(store, shape, start=1 + number * 1_000_000)
-                print(f"{shape.chats:4} chats of {shape.members:2}, batches of {shape.batch:4}: {told}", flush=True)  # noqa: T201
+                sys.stdout.write(f"{shape.chats:4} chats of {shape.members:2}, batches of {shape.batch:4}: {told}\n")
             costs = []
             for number, size in enumerate((SMALL, most)):
                 chat, head = await one_chat(store, messages=size, start=10_000_000 * (number + 1))
@@ -150,7 +150,7 @@ async def main() -> None:
                 large, worst = costs[1][name]
                 exponent = math.log(large / small) / math.log(most / SMALL)
                 told = f"{small:.2f} ms at {SMALL:,}, {large:.2f} ms (p99 {worst:.2f}) at {most:,}"
-                print(f"{name}: {told}: exponent {exponent:.3f}", flush=True)  # noqa: T201
+                sys.stdout.write(f"{name}: {told}: exponent {exponent:.3f}\n")
     finally:
         async with connected(server, keyspace=None) as database:
             await database.change(f"DROP KEYSPACE {server.keyspace}")

@@ -7,6 +7,7 @@ preparing block, and run in a thread while nobody is served yet; afterwards no t
 import asyncio
 import logging
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,6 +20,8 @@ from cassandra.policies import (
     ConstantReconnectionPolicy,
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
+    NoSpeculativeExecutionPolicy,
+    SpeculativeExecutionPolicy,
     TokenAwarePolicy,
 )
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, SimpleStatement, tuple_factory
@@ -29,6 +32,8 @@ from petit.chat.ports import CqlServer, StoreDown
 
 ANSWER_S: Final = 3.0
 """Seconds after which a question is given up."""
+WRITE_S: Final = 10.0
+"""Seconds after which a write is; longer, because to repeat it burdens a database that is late already."""
 IN_FLIGHT: Final = 128
 """Requests that one call has under way at once."""
 PAGE: Final = 2_000
@@ -37,7 +42,9 @@ SCAN_S: Final = 30.0
 _CONNECT_S: Final = 5.0
 _RECONNECT_S: Final = 1.0
 _SPECULATE_S: Final = 0.25
-"""Seconds after which another node is asked the same; everything that we send may be done twice."""
+"""Seconds after which a second node is asked the same. Only reads: all that we send may be done twice, but writes
+are late where all nodes are busy."""
+_WRITES: Final = "writes"
 _PROTOCOL: Final = 4
 """The newest that both databases speak."""
 
@@ -115,7 +122,7 @@ class Database:
 
     async def write(self, groups: Iterable[Sequence[tuple[str, Values]]]) -> None:
         """Write groups of rows, some at once; when this returns, all are acknowledged. A group is one request."""
-        async for _ in self._pipelined(map(self._grouped, groups)):
+        async for _ in self._pipelined(map(self._grouped, groups), profile=_WRITES, within=WRITE_S):
             pass
 
     async def scan(self, text: str) -> AsyncIterator[Row]:
@@ -178,16 +185,16 @@ class Database:
             batch.add(self._prepared[text].bind(values))
         return batch
 
-    async def _pipelined(self, statements: Iterable[Any]) -> AsyncIterator[list[Row]]:
+    async def _pipelined(self, statements: Iterable[Any], **options: Any) -> AsyncIterator[list[Row]]:
         """Send statements, at most so many at once, and give their answers in their order."""
-        waiting: list[asyncio.Future[list[Row]]] = []
+        waiting: deque[asyncio.Future[list[Row]]] = deque()
         try:
             for statement in statements:
-                waiting.append(self._sent(statement))
+                waiting.append(self._sent(statement, **options))
                 if len(waiting) == IN_FLIGHT:
-                    yield await self._answer(waiting.pop(0))
+                    yield await self._answer(waiting.popleft())
             while waiting:
-                yield await self._answer(waiting.pop(0))
+                yield await self._answer(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
@@ -201,10 +208,15 @@ class Database:
             raise translated(error, where=self._where) from error
 
     def _sent(
-        self, statement: Any, values: Values | None = None, *, within: float = ANSWER_S
+        self,
+        statement: Any,
+        values: Values | None = None,
+        *,
+        profile: Any = EXEC_PROFILE_DEFAULT,
+        within: float = ANSWER_S,
     ) -> "asyncio.Future[list[Row]]":
         future = self._bridge.future()
-        response = self._session.execute_async(statement, values, timeout=within)
+        response = self._session.execute_async(statement, values, timeout=within, execution_profile=profile)
         _Answer(response, future, self._bridge)
         return future
 
@@ -235,21 +247,25 @@ def unset(value: Any) -> Any:
 
 
 def _cluster(server: CqlServer) -> Cluster:
-    nearest = DCAwareRoundRobinPolicy(local_dc=server.datacenter or "")
-    profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(nearest),
-        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=ANSWER_S,
-        row_factory=tuple_factory,
-        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(_SPECULATE_S, 1),
-    )
+    def profile(speculation: SpeculativeExecutionPolicy) -> ExecutionProfile:
+        return ExecutionProfile(
+            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=server.datacenter or "")),
+            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            row_factory=tuple_factory,
+            speculative_execution_policy=speculation,
+        )
+
+    profiles = {
+        EXEC_PROFILE_DEFAULT: profile(ConstantSpeculativeExecutionPolicy(_SPECULATE_S, 1)),
+        _WRITES: profile(NoSpeculativeExecutionPolicy()),
+    }
     return Cluster(
         list(server.hosts),
         port=server.port,
         connection_class=LibevConnection,
         protocol_version=_PROTOCOL,
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        execution_profiles=profiles,
         auth_provider=PlainTextAuthProvider(server.user, server.password or "") if server.user else None,
         ssl_context=ssl.create_default_context(cafile=server.ca) if server.ca else None,
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_S, max_attempts=None),

@@ -41,13 +41,20 @@ class Realm:
         return f"{self.keycloak.url}/realms/petit"
 
     async def log_in(self, username: str, *, client: str = "petit-web", at: str | None = None) -> dict[str, Any]:
-        """Log in by password, which is the username, and return the grant."""
+        """Log in by password, which is the username, and return the grant.
+
+        While Keycloak still writes down somebody's last log-in it turns the next one away, as if they were locked.
+        """
         form = {"grant_type": "password", "client_id": client, "username": username, "password": username}
         url = f"{at or self.url}/protocol/openid-connect/token"
-        answer = await self.http.post(url, data=form | {"scope": "openid"})
-        assert answer.is_success, answer.text
-        grant: dict[str, Any] = answer.json()
-        return grant
+
+        async def grant() -> dict[str, Any] | None:
+            answer = await self.http.post(url, data=form | {"scope": "openid"})
+            return answer.json() if answer.is_success else None
+
+        granted = await eventually(grant, within_s=15, what=f"{username} is let in")
+        assert granted is not None
+        return granted
 
     async def admin(self, method: str, path: str, **request: Any) -> httpx2.Response:  # noqa: ANN401 - httpx2's own
         """Do something as Keycloak's own administrator, which must work."""
@@ -99,6 +106,13 @@ class Edges:
     notifiers: list[str]
     processes: dict[str, Process]
     environments: dict[str, dict[str, str]]
+    folder: Path
+    """All that they store, and what each of them logs."""
+
+    def stored(self, text: str) -> list[str]:
+        """Return the files that hold a text."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return [str(path.relative_to(self.folder)) for path in files if text.encode() in path.read_bytes()]
 
     async def statuses(self, token: str) -> set[tuple[int, str]]:
         """Return what each gateway says to a token."""
@@ -117,9 +131,13 @@ class Edges:
     async def start(self, name: str) -> None:
         """Start a process, and wait until it is ready."""
         environment = self.environments[name]
-        self.processes[name] = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"petit.{name.partition('-')[0]}", env=os.environ | environment
-        )
+        with (self.folder / f"{name}.log").open("ab") as logged:
+            self.processes[name] = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", f"petit.{name.partition('-')[0]}"),
+                env=os.environ | environment,
+                stdout=logged,
+                stderr=logged,
+            )
         (port,) = (value for key, value in environment.items() if key.endswith("_PORT"))
 
         async def ready() -> bool:
@@ -164,7 +182,7 @@ async def edges(keycloak: Keycloak, folder: Path) -> AsyncIterator[Edges]:
             environment |= {f"{prefix}_NATS_URL": nats.url, f"{prefix}_NATS_TOKEN": nats.token}
         environments["gateway-1"]["PETIT_GATEWAY_ISSUER_URL_INSIDE"] = f"{wire.url}/realms/petit"
         urls = [f"http://127.0.0.1:{port}" for port in ports]
-        made = Edges(realm, wire, urls[:2], urls[2:4], {}, environments)
+        made = Edges(realm, wire, urls[:2], urls[2:4], {}, environments, folder)
         try:
             await asyncio.gather(*map(made.start, environments))
             yield made

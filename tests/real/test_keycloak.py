@@ -140,6 +140,8 @@ async def test_who_signs_up_and_logs_in_has_an_account(on: Edges) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (401, "credentials.invalid")
     assert account.json()["id"] == made.json()["id"]
     assert (account.json()["username"], account.json()["roles"]) == (name, ["USER"])
+    assert on.stored("conflict.state"), "what is stored and logged was looked at"
+    assert on.stored(PASSWORD) == on.stored("not that one") == []
 
 
 async def test_a_password_that_keycloaks_policy_refuses(on: Edges) -> None:

@@ -36,6 +36,7 @@ _PING_INTERVAL_S: Final = 10
 _PINGS_OUTSTANDING: Final = 2
 _CONNECT_TIMEOUT_S: Final = 2
 _CLOSE_TIMEOUT_S: Final = 2.0
+_CANCEL_S: Final = 0.1
 _PONG_S: Final = 0.5
 """Of a server that is well, busy or far; one that needs longer is left for another."""
 _RECONNECT_WAIT_S: Final = (0.04, 0.12)
@@ -275,31 +276,41 @@ async def connect(
         said = ""
         await nc._on_restored()  # noqa: SLF001 - likewise
 
+    connecting = asyncio.create_task(
+        nc.connect(
+            servers=access.servers,
+            name=name,
+            user=access.user,
+            password=access.password,
+            token=access.token,
+            tls=tls,
+            inbox_prefix=access.inbox_prefix,
+            pending_size=0,
+            ping_interval=_PING_INTERVAL_S,
+            max_outstanding_pings=_PINGS_OUTSTANDING,
+            max_reconnect_attempts=-1,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds; nats-py only sleeps them
+            reconnect_to_server_handler=nc._next_server,  # noqa: SLF001 - ours
+            error_cb=failed,
+            disconnected_cb=broken,
+            reconnected_cb=restored,
+            closed_cb=closed,
+        ),
+        name="nats.connect",
+    )
     try:
-        async with asyncio.timeout(within):
-            await nc.connect(
-                servers=access.servers,
-                name=name,
-                user=access.user,
-                password=access.password,
-                token=access.token,
-                tls=tls,
-                inbox_prefix=access.inbox_prefix,
-                pending_size=0,
-                ping_interval=_PING_INTERVAL_S,
-                max_outstanding_pings=_PINGS_OUTSTANDING,
-                max_reconnect_attempts=-1,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds; nats-py only sleeps them
-                reconnect_to_server_handler=nc._next_server,  # noqa: SLF001 - ours
-                error_cb=failed,
-                disconnected_cb=broken,
-                reconnected_cb=restored,
-                closed_cb=closed,
-            )
-    except TimeoutError as error:
+        done, _ = await asyncio.wait({connecting}, timeout=within)
+    finally:
+        while not connecting.done():  # again and again: `wait_for` of Python 3.11, in nats-py, may lose a cancellation
+            connecting.cancel()
+            await asyncio.wait({connecting}, timeout=_CANCEL_S)
+    if not done:
+        if not connecting.cancelled():
+            connecting.exception()  # why it ended in the end; `last_error` says more
         await nc.close()
-        raise Unreached(f"no NATS server at {access.url} took us within {within:.0f} s: {nc.last_error!r}") from error
+        raise Unreached(f"no NATS server at {access.url} took us within {within:.0f} s: {nc.last_error!r}")
+    await connecting
     await nc._start_replies()  # noqa: SLF001 - ours
     return nc
 

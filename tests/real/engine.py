@@ -262,6 +262,15 @@ def _docker() -> Any:  # noqa: ANN401 - the engine's client is untyped
     return client
 
 
+def require_engine() -> None:
+    """Check that an engine answers, and let child processes find it.
+
+    Raises:
+        NoEngine: none does.
+    """
+    _docker().close()
+
+
 def _find_engine() -> None:
     """Use the engine that `deploy/docker/local/engine` started, unless another one is named."""
     state = Path(os.environ.get("PETIT_DOCKER", "") or Path(tempfile.gettempdir()) / "petit-docker")

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from petit.chat.adapters.cql.driver import connected
@@ -19,7 +20,7 @@ from petit.chat.adapters.cql.migrating import migrate
 from petit.chat.adapters.cql.store import CqlStore, opened
 from petit.chat.domain.fold import fold_chat
 from petit.chat.domain.rows import Batch, Chat
-from petit.chat.ports import CqlServer
+from petit.chat.ports import CqlServer, StoreDown
 from petit.contracts.ids import ChatId, Offset, SignalId, UserId, timestamp
 from petit.contracts.rules import ChatState
 from petit.contracts.signals import ChatCreated, ChatCreatedData, Msg, MsgData, encode
@@ -125,7 +126,10 @@ async def one_chat(store: CqlStore, *, messages: int, start: int) -> tuple[ChatI
     """Fill one chat."""
     chat = None
     for batch in batches(Shape(1, 20, 2_000), messages=messages, start=start):
-        await store.commit(batch)
+        while True:
+            with suppress(StoreDown):  # a machine under load: as the fold does
+                await store.commit(batch)
+                break
         chat = batch.chats[0] if batch.chats else chat
     assert chat is not None  # noqa: S101 - narrows the type
     return chat.chat, chat.head_seq

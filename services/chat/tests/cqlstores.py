@@ -12,6 +12,7 @@ import pytest
 from petit.chat.adapters.cql import migrating
 from petit.chat.adapters.cql.driver import connected
 from petit.chat.adapters.cql.store import CqlStore, opened
+from petit.chat.domain.rows import Batch
 from petit.chat.ports import CqlServer, StoreDown
 from tests.real.servers import Cassandra
 
@@ -47,3 +48,12 @@ async def emptied(server: CqlServer) -> AsyncIterator[CqlStore]:
     async with opened(server) as store, connected(server, keyspace=server.keyspace) as database:
         await asyncio.gather(*(database.run(f"TRUNCATE {table}") for table in TABLES))
         yield store
+
+
+async def commit(store: CqlStore, batch: Batch) -> None:
+    """Commit a batch as the fold does: again and again while a server that is late refuses it."""
+    for _ in range(30):
+        with suppress(StoreDown):
+            return await store.commit(batch)
+        await asyncio.sleep(1)
+    return await store.commit(batch)

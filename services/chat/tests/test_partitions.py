@@ -16,7 +16,7 @@ from petit.chat.domain.fold import fold_chat
 from petit.chat.domain.rows import Batch
 from petit.chat.ports import CqlServer
 from petit.contracts.ids import ChatId, Offset, Seq, SignalId
-from services.chat.tests.cqlstores import emptied
+from services.chat.tests.cqlstores import commit, emptied
 from services.chat.tests.histories import CHATS, PEOPLE, cut, everywhere, fold
 from services.chat.tests.test_repository import created, said, viewed
 from tests.e2e.scale import FULL, scaled, within
@@ -171,5 +171,5 @@ async def _fill(store: CqlStore, chat: ChatId, *, messages: int) -> None:
         fold_chat(state, entry.payload, offset=Offset(number + 1), into=batch)
         if number % 2_000 == 0 or number == messages:
             batch.seal()
-            await store.commit(batch)
+            await commit(store, batch)
             batch = Batch()

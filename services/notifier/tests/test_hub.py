@@ -186,6 +186,20 @@ async def test_delivered_notes_reach_small_chats_and_claim_no_progress() -> None
     assert said.id == cursor(2)
 
 
+async def test_a_delivered_note_of_a_chat_that_was_quiet_here_is_told_once_the_chat_is_known() -> None:
+    world = World()
+    world.create(ROOM, "ada", "bob")
+    async with stage(world) as on:
+        ada = on.connect("ada")
+        await on.live(ada)
+        on.hub.on_delivered(DeliveredNote(chat=ROOM, by=UserId("bob"), seq=Seq(1)))
+        async with asyncio.timeout(5):
+            while len(ada.frames()) < 2:  # noqa: ASYNC110 - hello, and the note
+                await asyncio.sleep(0)
+
+    assert [frame.data["by"] for frame in ada.frames() if frame.event == "ephemeral"] == ["bob"]
+
+
 async def test_a_resume_from_the_ring_asks_nobody() -> None:
     world = World()
     world.create(ROOM, "ada", "bob")

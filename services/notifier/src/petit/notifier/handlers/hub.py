@@ -34,6 +34,8 @@ POLL_S: Final = 0.05
 DRAIN_S: Final = 3.0
 """How long connections may take to read their `bye`."""
 TOKEN_GONE: Final = 4401
+ASKING: Final = 256
+"""Delivered markers that may wait for a chat which nothing was said in since it was looked at; more are dropped."""
 _SHORTEST_S: Final = 0.005
 _LONGEST_S: Final = 0.02
 
@@ -53,6 +55,8 @@ class Hub:
         self._clock = clock
         self._instance = instance
         self._resume = Resume(router, backlogs=backlogs, clock=clock, spawn=spawn, wake=self._wake)
+        self._spawn = spawn
+        self._asking = 0
         self._lifetimes = Lifetimes(router, clock=clock, greeted=self._resume.greeted)
         self._loop = asyncio.get_running_loop()
         self._seats: dict[str, Seat] = {}
@@ -87,9 +91,13 @@ class Hub:
             self._wake()
 
     def on_delivered(self, note: DeliveredNote) -> None:
-        """Pass on how far a message got."""
-        self._router.deliver(note)
-        self._wake()
+        """Pass on how far a message got, to whoever looks at that chat here."""
+        if self._router.mirror.get(note.chat) is not None:
+            self._router.deliver(note)
+            self._wake()
+        elif self._router.people.audience(note.chat) is not None and self._asking < ASKING:
+            self._asking += 1
+            self._spawn(self._deliver_when_known(note))
 
     def arrive(self, seat: Seat, *, cursor: Offset | None, expires_at: float) -> None:
         """Take in a connection that is open.
@@ -181,6 +189,17 @@ class Hub:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._empty.wait()
+
+    async def _deliver_when_known(self, note: DeliveredNote) -> None:
+        try:
+            await self._router.mirror.load(note.chat)
+        except Refused as refused:
+            _log.warning("delivered.lost", chat=note.chat, reason=str(refused))
+        else:
+            self._router.deliver(note)
+            self._wake()
+        finally:
+            self._asking -= 1
 
     def _hello(self, seat: Seat, *, resumed: bool) -> bytes:
         hello = Hello(

@@ -106,6 +106,9 @@ class MemoryLog:
     async def read(self, offset: int) -> Entry | None:
         return self.entries.get(offset)
 
+    async def end(self) -> int:
+        return self.last
+
     async def clock_skew(self) -> float:
         if self.down:
             raise Unavailable("the log is not there")

@@ -171,6 +171,10 @@ class Log:
             raise LogLost(f"stream {self._config.stream} is gone: {REPAIR}")
         return log_info(state)
 
+    async def end(self) -> int:
+        """Return the offset of the newest entry, as the log itself has it: every feed may be behind."""
+        return (await self.info()).last
+
     async def clock_skew(self) -> float:
         """Return by how many seconds our wall clock is ahead of the log's; right to half a round trip."""
         before = time.time()

@@ -238,7 +238,7 @@ def _handlers(ports: Ports, *, options: Options, limits: Limits) -> Handlers:
     def new_id() -> SignalId:
         return SignalId(str(make_uuid()))
 
-    standing = Standing(ports.mirror, ports.chats, ports.feed)
+    standing = Standing(ports.mirror, ports.chats, ports.feed, ports.log)
     people = People(ports.issuer.directory)
     proposals = Proposals(chats=ports.chats, feed=ports.feed, clock=ports.clock, new_id=new_id)
     return Handlers(

@@ -87,6 +87,13 @@ class Log(Protocol):
             Unavailable: the log cannot be read now.
         """
 
+    async def end(self) -> int:
+        """Return the offset of the newest entry, as the log itself has it: this process's feed may be behind.
+
+        Raises:
+            Unavailable: the log cannot be asked.
+        """
+
     async def clock_skew(self) -> float:
         """Return by how many seconds our clock is ahead of the log's.
 

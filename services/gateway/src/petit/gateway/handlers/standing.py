@@ -9,7 +9,7 @@ from petit.contracts.ids import ChatId, Offset, Seq, UserId
 from petit.contracts.problems import Refused
 from petit.contracts.rpc import ChatAsk
 from petit.gateway.domain.refusals import alike, no_such_chat
-from petit.gateway.ports import Chats, Feed, Mirror
+from petit.gateway.ports import Chats, Feed, Log, Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Standing:
     mirror: Mirror
     chats: Chats
     feed: Feed
+    log: Log
 
     def holds(self, chat: ChatId, user: UserId) -> bool:
         """Say whether the mirror knows that somebody is in a chat; False says nothing."""
@@ -40,8 +41,14 @@ class Standing:
         state = self.mirror.get(chat) or await self.mirror.load(chat)
         if user in state.members and state.head_seq >= at_least:
             return state.head_seq
+        head = await self._ask(chat, user, min_offset=self.feed.position)
+        if head < at_least:  # who was shown it by another replica is further than our feed
+            head = await self._ask(chat, user, min_offset=await self.log.end())
+        return head
+
+    async def _ask(self, chat: ChatId, user: UserId, *, min_offset: int) -> Seq:
         try:
-            found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=Offset(self.feed.position)))
+            found = await self.chats.chat(ChatAsk(chat=chat, viewer=user, min_offset=Offset(min_offset)))
         except Refused as refused:
             raise alike(refused, chat) from None
         if found.body.role is None:

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx2
+
+from tests.e2e.stack import NEW_KEY
 from tests.e2e.waiting import until
 
 START_S: Final = 45.0
@@ -180,6 +183,19 @@ class LocalStack:
         """Return everything that the processes logged and printed, rotated files included."""
         files = sorted((self.data / "logs").glob("*.log*"))
         return self.printed() + "".join(file.read_text(errors="replace") for file in files)
+
+    @property
+    def gateways(self) -> int:
+        """See `Stack.gateways`."""
+        return max(1, self.processes)
+
+    def rotate_keys(self) -> None:
+        """See `Stack.rotate_keys`."""
+        grant = {"grant_type": "client_credentials", "client_id": "petit-gateway", "client_secret": self.service_secret}
+        with httpx2.Client(trust_env=False) as http:
+            token = http.post(f"{self.issuer}/protocol/openid-connect/token", data=grant).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            http.post(f"{self.realm_admin}/components", json=NEW_KEY, headers=headers).raise_for_status()
 
     # ── hurting ──────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,15 @@ processes of `petit up`, asks for `LocalStack` and is marked `embedded`.
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+NEW_KEY: Final[dict[str, Any]] = {
+    "name": "rsa-generated",
+    "providerId": "rsa-generated",
+    "providerType": "org.keycloak.keys.KeyProvider",
+    "config": {"priority": ["200"]},
+}
+"""What makes the issuer sign by a new key, as `POST /components` of the realm's admin API takes it."""
 
 
 class Stack(Protocol):
@@ -36,6 +44,15 @@ class Stack(Protocol):
     @property
     def service_secret(self) -> str:
         """The secret of the gateway's own client, `petit-gateway`."""
+        ...
+
+    @property
+    def gateways(self) -> int:
+        """How many gateways serve."""
+        ...
+
+    def rotate_keys(self) -> None:
+        """Have the issuer sign by a new key from now on."""
         ...
 
     def start(self) -> None:

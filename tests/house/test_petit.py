@@ -29,6 +29,8 @@ sleep 0.2
 mkdir -p "$UV_PROJECT_ENVIRONMENT/bin" && cp {here}/bin/python3 "$UV_PROJECT_ENVIRONMENT/bin/python"
 exit {sync_fails}
 """
+LEFT_OUT = "not browser and not real and not k8s and not cluster"
+"""What needs more than Python."""
 TOOLS = ["sh", "cat", "cksum", "cp", "cut", "dirname", "head", "mkdir", "mv", "printf", "readlink", "rm", "sleep"]
 
 
@@ -179,13 +181,13 @@ def test_an_install_that_failed_is_tried_again(checkout: Checkout) -> None:
     assert code == 0
 
 
-def test_tests_get_the_developers_tools_and_leave_out_the_browser(checkout: Checkout) -> None:
+def test_tests_get_the_developers_tools_and_leave_out_what_needs_more(checkout: Checkout) -> None:
     checkout.run("up")
 
     code, out, _ = checkout.run("test", "-k", "two words")
 
     assert code == 0
-    assert out[1:] == [f"cwd {checkout.home}", "-m", "pytest", "-m", "not browser", "-k", "two words"]
+    assert out[1:] == [f"cwd {checkout.home}", "-m", "pytest", "-m", LEFT_OUT, "-k", "two words"]
     assert "--no-dev" not in checkout.syncs()[-1]
     assert checkout.run("up")[2] == "", "a developer's install is a user's too"
 

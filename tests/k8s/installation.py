@@ -117,6 +117,15 @@ class Installation:
         (realm,) = (each for each in listed("secrets") if each["metadata"]["name"].startswith("realm-"))
         return base64.b64decode(realm["data"]["PETIT_REALM_GATEWAY_SECRET"]).decode()
 
+    @property
+    def gateways(self) -> int:
+        """See `Stack.gateways`."""
+        return len(self.named("gateway-"))
+
+    def rotate_keys(self) -> None:
+        """Not from here: nobody who may is known."""
+        raise NotImplementedError
+
     # ── looking ──────────────────────────────────────────────────────────────────────────────────
 
     def logged(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import httpx2
 
+from tests.e2e.stack import NEW_KEY
 from tests.real.servers import ADMIN
 
 _TIMEOUT_S: Final = 60.0
@@ -36,6 +37,11 @@ class Realm:
                 http.put(
                     f"/clients/{client['id']}", json=client | moved | {"attributes": attributes}
                 ).raise_for_status()
+
+    def rotate_keys(self) -> None:
+        """Sign by a new key from now on."""
+        with self._asking() as http:
+            http.post("/components", json=NEW_KEY).raise_for_status()
 
     @contextmanager
     def client(self, name: str, *, token_s: int) -> Iterator[None]:

@@ -105,6 +105,15 @@ class RealStack:
         """See `Stack.service_secret`."""
         return GATEWAY_SECRET
 
+    @property
+    def gateways(self) -> int:
+        """See `Stack.gateways`."""
+        return REPLICAS
+
+    def rotate_keys(self) -> None:
+        """See `Stack.rotate_keys`."""
+        self.realm.rotate_keys()
+
     @contextmanager
     def brief(self, token_s: int) -> Iterator[Self]:
         """Give the same stack with a client whose access tokens live for so many seconds."""
@@ -230,19 +239,26 @@ class RealStack:
         self.when_ready()
 
     @contextmanager
-    def clock(self, name: str, *, ahead_s: int) -> Iterator[None]:
-        """Run a replica whose clock is wrong by so many seconds; negative: behind.
+    def clocks(self, ahead_s: Mapping[str, int]) -> Iterator[None]:
+        """Run replicas whose clocks are wrong by so many seconds, by name; negative: behind.
 
-        It is made anew for that, and again afterwards; whether it gets ready with that clock is not waited for.
+        They are made anew for that, and again afterwards; whether one gets ready with that clock is not waited for.
         """
-        box = self._net.boxes[name]
-        right = box.recipe
-        wrong = {"LD_PRELOAD": _FAKETIME, "FAKETIME": f"{ahead_s:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self._remake(box, replace(right, env={**right.env, **wrong}, files={**right.files, _FAKETIME: _faketime()}))
+        boxes = {name: self._net.boxes[name] for name in ahead_s}
+        right = {name: box.recipe for name, box in boxes.items()}
+        for name, box in boxes.items():
+            wrong = {
+                "LD_PRELOAD": _FAKETIME,
+                "FAKETIME": f"{ahead_s[name]:+d}s",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            env, files = {**right[name].env, **wrong}, {**right[name].files, _FAKETIME: _faketime()}
+            self._remake(box, replace(right[name], env=env, files=files))
         try:
             yield
         finally:
-            self._remake(box, right)
+            for name, box in boxes.items():
+                self._remake(box, right[name])
             self.when_ready()
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────

@@ -70,3 +70,9 @@ images:
 real *arguments:
     pytest -m real {{ arguments }}
     pytest --stack real tests/e2e {{ arguments }}
+
+# the tests on a Kubernetes cluster: the one of KUBECONFIG, else one of one node, built from the Go module proxy at first use
+cluster *arguments:
+    tests/k8s/cluster build
+    tests/k8s/cluster up
+    KUBECONFIG="${KUBECONFIG:-${PETIT_K8S:-${TMPDIR:-/tmp}/petit-k8s}/run/pki/admin.conf}" pytest -m cluster tests/k8s {{ arguments }}

@@ -15,7 +15,13 @@ HOMES = {f"petit.{member.split('/')[-1].replace('python', 'client')}": f"{member
 """The folder from which each package is imported; everything else is imported from the root."""
 
 PLUGINS = [
-    *("tests/e2e/scale.py", "tests/e2e/waiting.py", "tests/prove/figures.py", "tests/prove/results.py"),
+    *(
+        "tests/e2e/scale.py",
+        "tests/e2e/stack.py",
+        "tests/e2e/waiting.py",
+        "tests/prove/figures.py",
+        "tests/prove/results.py",
+    ),
     *(f"tests/real/{name}.py" for name in ("engine", "servers", "plan", "realm", "stack")),
 ]
 """What conftest.py loads."""

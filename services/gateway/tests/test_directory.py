@@ -102,7 +102,7 @@ async def test_the_place_where_a_list_goes_on_tells_nothing(sso: FakeKeycloak, c
     first = await one.find("ad", after=None, limit=1)
 
     assert first.next is not None
-    for known in ("ada", "adam", "1", '"start"'):
+    for known in ("adam", "start", "last"):
         assert known.encode() not in base64.urlsafe_b64decode(first.next)
     assert [person.username for person in (await other.find("ad", after=first.next, limit=1)).items] == ["adam"]
     with pytest.raises(Refused) as refused:

@@ -251,8 +251,12 @@ class Leases:
             return
         before = self._others.pop(name, None)
         if entry.payload != _LEFT:
-            claims = frozenset(json.loads(entry.payload)["claims"])
-            self._others[name] = _Other(claims=claims, seen=time.monotonic(), time_ns=entry.time_ns)
+            try:
+                claims = frozenset(json.loads(entry.payload)["claims"])
+            except (ValueError, KeyError, TypeError):
+                _log.warning("leases.unreadable", group=self._group, replica=name)
+            else:
+                self._others[name] = _Other(claims=claims, seen=time.monotonic(), time_ns=entry.time_ns)
         after = self._others.get(name)
         if before is None or after is None or before.claims != after.claims:
             self._woken.set()

@@ -29,6 +29,7 @@ from petit.kit.wire import Incoming
 
 _CONFIRM_S: Final = 1
 _FINISH_S: Final = 5.0
+_INBOXES: Final = b"_INBOX"
 _WAITING: Final = 8
 
 _log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Service:
 
     def _reply(self, request: Incoming, answered: bytes) -> None:
         with suppress(Unreached):  # whoever asked asks again
-            if request.reply:
+            if request.reply.startswith(_INBOXES):  # what may be written with our rights is an answer, and nothing else
                 self._nc.write(request.reply.decode(), answered)
 
 

@@ -7,6 +7,8 @@ replicas changes. All of it may be repeated, and two may run at once.
 import time
 from typing import Final
 
+from petit.chat.app import look
+from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import show, voice
 from petit.cli.migrate import migrate
 from petit.cli.settings import BootstrapSettings
@@ -28,14 +30,30 @@ async def bootstrap(settings: BootstrapSettings) -> None:
     voice.hush()
     deadline = time.monotonic() + settings.wait_s
     try:
+        known = await _folded(settings)
         async with await _connected(settings, deadline=deadline) as nc:
-            await _make_log(nc, settings, deadline=deadline)
-        if settings.cql is not None:
-            await migrate(settings)
+            await _make_log(nc, settings, known=known, deadline=deadline)
     except Outage as error:
         raise Trouble(f"{error.detail}; `petit doctor --stack real` looks closer") from error
     except LogFault as error:
         raise Trouble(str(error)) from error
+
+
+async def _folded(settings: BootstrapSettings) -> tuple[int, int]:
+    """Bring the database up to date, and return which epoch and offset its read model has seen: (0, 0) if none.
+
+    The log's own memory may be lost with the log. A log that is made anew while the read model is there would hand out
+    offsets a second time.
+    """
+    server = settings.cql
+    if server is None:
+        return 0, 0
+    await migrate(settings)
+    try:
+        epoch, folded = await look(server)
+    except (StoreDown, StoreBroken) as error:
+        raise Trouble(str(error)) from error
+    return epoch or 0, folded
 
 
 async def _connected(settings: BootstrapSettings, *, deadline: float) -> Connection:
@@ -54,10 +72,10 @@ async def _connected(settings: BootstrapSettings, *, deadline: float) -> Connect
             raise Trouble(f"{access.ca}: {error}") from error
 
 
-async def _make_log(nc: Connection, settings: BootstrapSettings, *, deadline: float) -> None:
+async def _make_log(nc: Connection, settings: BootstrapSettings, *, known: tuple[int, int], deadline: float) -> None:
     config = LogConfig(replicas=settings.replicas, max_bytes=settings.log_max_bytes)
     within = max(0.0, deadline - time.monotonic())
-    info = await kit.bootstrap(nc, config=config, within=within, say=show.line)
+    info = await kit.bootstrap(nc, config=config, within=within, say=show.line, known=known)
     names = ", ".join(bucket.name for bucket in kit.buckets(replicas=settings.replicas))
     copies = "1 replica" if settings.replicas == 1 else f"{settings.replicas} replicas"
     show.line(f"log: stream {config.stream} of epoch {info.epoch}, {info.messages} signals, {copies}")

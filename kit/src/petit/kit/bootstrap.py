@@ -37,13 +37,21 @@ def buckets(*, replicas: int) -> tuple[BucketConfig, ...]:
     )
 
 
-async def bootstrap(nc: Connection, *, config: LogConfig, within: float, say: Callable[[str], None]) -> LogInfo:
+async def bootstrap(
+    nc: Connection,
+    *,
+    config: LogConfig,
+    within: float,
+    say: Callable[[str], None],
+    known: tuple[int, int] = (0, 0),
+) -> LogInfo:
     """Make what is not there, and bring the number of replicas in line; wait for servers that are not up yet.
 
     Args:
         config: What the log is made as; the buckets have as many replicas.
         within: Seconds to wait for the servers.
         say: Told what is waited for, once for each reason.
+        known: The greatest epoch, and offset in it, that a read model has seen: a log that is behind is not made anew.
 
     Raises:
         LogFault: the log was there and is gone, behind or damaged; nothing was made in its place.
@@ -56,7 +64,7 @@ async def bootstrap(nc: Connection, *, config: LogConfig, within: float, say: Ca
         try:
             for bucket in buckets(replicas=config.replicas):
                 await Bucket(nc, bucket).bootstrap()
-            return await Log(nc, config=config).bootstrap()
+            return await Log(nc, config=config).bootstrap(known_epoch=known[0], known_offset=known[1])
         except (Outage, LogFault) as error:
             if time.monotonic() > (sure_at if isinstance(error, LogFault) else deadline):
                 raise

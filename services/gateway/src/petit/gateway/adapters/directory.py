@@ -166,7 +166,7 @@ class KeycloakDirectory:
     def _unsealed(self, word: str) -> _Place:
         try:
             return _Place.model_validate_json(self._seal.decrypt(word))
-        except InvalidToken:
+        except (InvalidToken, ValueError):  # the latter: characters that no cursor has, or a shape that is not ours
             raise wrong("?cursor", "not a cursor of this list") from None
 
 

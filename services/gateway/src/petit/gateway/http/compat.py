@@ -6,6 +6,7 @@ Apps that can show the issuer's own page use that (authorization code with PKCE)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -88,7 +89,7 @@ def add_compat(router: APIRouter, *, sessions: Sessions, counter: Counter) -> No
         A wrong password, a name that nobody has and an account that is locked are all told alike.
         """
         if body.refresh_token is not None:
-            counter.count(request, "a refresh")
+            counter.count(request, f"refresh:{sha256(body.refresh_token.get_secret_value().encode()).hexdigest()}")
             return answer(await sessions.accounts.go_on(body.refresh_token))
         assert body.username is not None  # noqa: S101 - the model lets no other body pass
         assert body.password is not None  # noqa: S101 - likewise

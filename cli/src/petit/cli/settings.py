@@ -20,7 +20,7 @@ S = TypeVar("S", bound=BaseSettings)
 class LocalSettings(BaseSettings):
     """How the processes of `petit up` run. Lists are written as JSON."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_LOCAL_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_LOCAL_", frozen=True, hide_input_in_errors=True)
 
     writes_per_s: int = Field(default=5_000, ge=1)
     """How much one person may write per second, in each process."""
@@ -45,7 +45,7 @@ class LocalSettings(BaseSettings):
 class MigrateSettings(CqlSettings):
     """What `petit migrate` makes, and where; `petit bootstrap` does the same where nodes are named."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True, hide_input_in_errors=True)
 
     cql_replication: int = Field(default=1, ge=1, le=9)
     """Copies of each row of the read model, each on another node; only where the keyspace is made."""
@@ -56,7 +56,7 @@ class MigrateSettings(CqlSettings):
 class BootstrapSettings(NatsSettings, MigrateSettings):
     """What `petit bootstrap` makes, and where."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_BOOTSTRAP_", frozen=True, hide_input_in_errors=True)
 
     replicas: int = Field(default=1, ge=1, le=5)
     """Copies of the log and of every bucket, each on another NATS node; may be changed later."""
@@ -67,7 +67,9 @@ class BootstrapSettings(NatsSettings, MigrateSettings):
 class DoctorSettings(CqlSettings):
     """What `petit doctor --stack real` looks at. What is not set is not looked at, except NATS."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_DOCTOR_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PETIT_DOCTOR_", frozen=True, hide_input_in_errors=True, populate_by_name=True
+    )
 
     nats_url: str
     """`nats://host:port`, several with commas."""

@@ -53,7 +53,7 @@ class CqlSettings(BaseSettings):
 class Settings(ServiceSettings, CqlSettings):
     """One chat process. Nothing secret has a default."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_CHAT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_CHAT_", frozen=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Where to listen for probes; there is nothing else."""

@@ -9,7 +9,7 @@ from petit.kit.access import ServiceSettings
 class Settings(ServiceSettings):
     """One gateway process. Nothing secret has a default."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_GATEWAY_", frozen=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Where to listen."""

@@ -11,7 +11,7 @@ _MIB = 1024 * 1024
 class Settings(ServiceSettings):
     """One notifier process. Nothing secret has a default."""
 
-    model_config = SettingsConfigDict(env_prefix="PETIT_NOTIFIER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PETIT_NOTIFIER_", frozen=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Where to listen."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.kit.connection import Connection
-from petit.kit.errors import BOOTSTRAP, Unmade
+from petit.kit.errors import BOOTSTRAP, Outage, Unmade
 from petit.kit.jetstream import NANOSECONDS, WITHIN_S, JetStream, Rejected
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -83,11 +83,19 @@ class Bucket:
 
         Raises:
             Unmade: it was not made within so many seconds.
+            Outage: NATS could not be asked until then, as while a cluster elects.
         """
         deadline = time.monotonic() + within
-        while await self._js.stream(self.stream) is None:
-            if time.monotonic() >= deadline:
-                raise Unmade(f"there is no bucket {self._config.name}: {BOOTSTRAP}")
+        while True:
+            try:
+                if await self._js.stream(self.stream) is not None:
+                    return
+            except Outage:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                if time.monotonic() >= deadline:
+                    raise Unmade(f"there is no bucket {self._config.name}: {BOOTSTRAP}")
             await asyncio.sleep(_PAUSE_S)
 
     async def get(self, key: str) -> Held | None:

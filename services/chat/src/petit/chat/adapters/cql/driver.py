@@ -12,9 +12,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import structlog
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, ResponseFuture, Session
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    NoHostAvailable,
+    ResponseFuture,
+    Session,
+)
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import (
     ConstantReconnectionPolicy,
@@ -48,6 +56,8 @@ _WRITES: Final = "writes"
 _PROTOCOL: Final = 4
 """The newest that both databases speak."""
 
+_log = structlog.get_logger(__name__)
+
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
@@ -69,6 +79,7 @@ async def connected(server: CqlServer, *, keyspace: str | None) -> "AsyncIterato
         await database.connect(keyspace)
         yield database
     finally:
+        await database.settle()
         await asyncio.to_thread(database.close)
 
 
@@ -76,16 +87,24 @@ class Database:
     """A cluster that is connected. Every method raises `StoreDown` and `StoreBroken` as the port does."""
 
     def __init__(self, server: CqlServer) -> None:
+        self._server = server
         self._where = str(server)
         self._bridge = Bridge()
         self._cluster = _cluster(server)
+        self._keyspace: str | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._session: Session = None
         self._prepared: dict[str, PreparedStatement] = {}
 
     async def connect(self, keyspace: str | None) -> None:
         """Connect; to be called once."""
-        self._session = await self._blocking(lambda: self._cluster.connect(keyspace))
-        self._session.use_client_timestamp = False  # every write of ours says its own
+        self._keyspace = keyspace
+        self._session = await self._blocking(lambda: _session(self._cluster, keyspace))
+
+    async def settle(self) -> None:
+        """Wait for a new connection that is being made: it cannot be stopped."""
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
 
     def close(self) -> None:
         """Disconnect. Blocking."""
@@ -99,17 +118,11 @@ class Database:
     async def use(self, keyspace: str) -> None:
         """Let statements be about a keyspace from here on."""
         await self._blocking(lambda: self._session.set_keyspace(keyspace))
+        self._keyspace = keyspace
 
     async def prepare(self, texts: Iterable[str]) -> None:
         """Prepare statements, so that they can be used."""
-
-        def prepare() -> None:
-            for text in texts:
-                prepared = self._session.prepare(text)
-                prepared.is_idempotent = True
-                self._prepared[text] = prepared
-
-        await self._blocking(prepare)
+        self._prepared |= await self._blocking(lambda: _prepare(self._session, texts))
 
     async def rows(self, text: str, values: Values) -> list[Row]:
         """Return what a prepared question answers, all pages of it."""
@@ -168,6 +181,30 @@ class Database:
         if not response.is_schema_agreed:
             raise StoreDown(f"{self._where}: the nodes do not agree on the schema yet")
 
+    def _renew_soon(self) -> None:
+        """Connect anew, once at a time: a node that came back at another address is found by its name alone."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew(), name="chat.cql.renew")
+
+    async def _renew(self) -> None:
+        def connect() -> tuple[Cluster, Session, dict[str, PreparedStatement]]:
+            cluster = _cluster(self._server)
+            try:
+                session = _session(cluster, self._keyspace)
+                return cluster, session, _prepare(session, tuple(self._prepared))
+            except BaseException:
+                cluster.shutdown()
+                raise
+
+        try:
+            cluster, session, prepared = await asyncio.to_thread(connect)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next question that fails tries again
+            _log.info("store.unreached", where=self._where, error=repr(error))
+            return
+        old, self._cluster, self._session, self._prepared = self._cluster, cluster, session, prepared
+        _log.info("store.reached_anew", where=self._where)
+        await asyncio.to_thread(old.shutdown)
+
     async def _blocking(self, work: Callable[[], Any]) -> Any:
         """Do what the driver does only synchronously: all of it before anybody is served."""
         try:
@@ -204,6 +241,9 @@ class Database:
             return await future
         except asyncio.CancelledError:
             raise
+        except NoHostAvailable as error:
+            self._renew_soon()
+            raise translated(error, where=self._where) from error
         except Exception as error:
             raise translated(error, where=self._where) from error
 
@@ -239,6 +279,21 @@ class _Answer:
             self._response.start_fetching_next_page()
         else:
             self._bridge.succeed(self._rows + rows if self._rows and rows else rows or self._rows, self._future)
+
+
+def _session(cluster: Cluster, keyspace: str | None) -> Session:
+    session = cluster.connect(keyspace)
+    session.use_client_timestamp = False  # every write of ours says its own
+    return session
+
+
+def _prepare(session: Session, texts: Iterable[str]) -> dict[str, PreparedStatement]:
+    found = {}
+    for text in texts:
+        prepared = session.prepare(text)
+        prepared.is_idempotent = True
+        found[text] = prepared
+    return found
 
 
 def unset(value: Any) -> Any:

@@ -58,6 +58,8 @@ class Recipe:
     tmpfs: Sequence[str] = ("/tmp",)  # noqa: S108 - inside the container
     volumes: Sequence[str] = ()
     """Folders that it may write to; they survive a restart."""
+    restarts: bool = False
+    """Whether it is started again when it ends by an error, as compose and Kubernetes do."""
     aliases: Sequence[str] = ()
     """Further names on the network: that of the service of which this is a replica."""
     writable: bool = False
@@ -225,6 +227,7 @@ class Net:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             init=False,
+            restart_policy={"Name": "on-failure"} if recipe.restarts else None,
         )
 
     def logs_to(self, folder: Path) -> None:

@@ -64,7 +64,12 @@ def plan() -> Plan:
         for number in range(REPLICAS):
             name = f"{service}-{number}"
             recipes[name] = Recipe(
-                image=f"petit/{service}:{_TAG}", env=env, ports={port: ports[name]}, aliases=[service], memory="512m"
+                image=f"petit/{service}:{_TAG}",
+                env=env,
+                ports={port: ports[name]},
+                aliases=[service],
+                memory="512m",
+                restarts=True,
             )
     recipes["proxy"] = Recipe(image=f"petit/proxy:{_TAG}", ports={8080: ports["proxy"], 8090: proxy_metrics})
     return Plan(recipes=recipes, ports=ports, keycloak_ready=keycloak_ready, proxy_metrics=proxy_metrics)

@@ -1,4 +1,4 @@
-"""What every test run has in common: hypothesis profiles, nothing skipped, and what is left to CI said aloud."""
+"""What every test run has in common: hypothesis profiles, nothing skipped, and what is left out said aloud."""
 
 import os
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ settings.register_profile("prove", deadline=None, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 pytest_plugins = ["tests.prove.figures", "tests.prove.results", "tests.real.servers", "tests.real.stack"]
-_CI_HAS = {
+_NEEDS = {
     "browser": "Chromium",
     "real": "a Docker engine",
     "k8s": "kustomize and kubeconform",
     "cluster": "a Kubernetes cluster",
 }
-_left_to_ci: list[str] = []
+_left_out: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Remember the tests that need more than Python and were left out."""
-    _left_to_ci.extend(item.nodeid for item in items if any(map(item.get_closest_marker, _CI_HAS)))
+    _left_out.extend(item.nodeid for item in items if any(map(item.get_closest_marker, _NEEDS)))
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,10 +58,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what was left to CI."""
+    """Name what was left out."""
     chosen = config.getoption("markexpr")
-    missing = [what for marker, what in _CI_HAS.items() if f"not {marker}" in chosen]
-    if _left_to_ci and missing:
-        terminalreporter.section(f"left to CI, which has {', '.join(missing)}")
-        for name in _left_to_ci:
+    missing = [what for marker, what in _NEEDS.items() if f"not {marker}" in chosen]
+    if _left_out and missing:
+        terminalreporter.section(f"left out here: it needs {', '.join(missing)}")
+        for name in _left_out:
             terminalreporter.write_line(name)

@@ -40,7 +40,7 @@ def test_a_run_without_browser_names_what_it_leaves_to_ci(tmp_path: Path) -> Non
     verdict = _run(tmp_path, source, "-m", "not browser")
 
     assert verdict.accepted, verdict.says
-    assert "left to CI" in verdict.says
+    assert "left out here" in verdict.says
     assert "tests/test_planted.py::test_window" in verdict.says
     assert "1 passed, 1 deselected" in verdict.says
 

@@ -18,6 +18,8 @@ from petit.kit.jetstream import NANOSECONDS, WITHIN_S, JetStream, Rejected
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _DUPLICATES_S: Final = 120.0
 _PAUSE_S: Final = 0.2
+_ASK_S: Final = 1.0
+"""Seconds after which it is asked again whether a bucket is there: one without a leader answers nothing."""
 ABSENT: Final = 0
 """The revision of a key that is not there."""
 
@@ -88,7 +90,7 @@ class Bucket:
         deadline = time.monotonic() + within
         while True:
             try:
-                if await self._js.stream(self.stream) is not None:
+                if await self._js.stream(self.stream, within=_ASK_S) is not None:
                     return
             except Outage:
                 if time.monotonic() >= deadline:

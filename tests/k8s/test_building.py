@@ -82,12 +82,15 @@ def test_what_a_site_fills_in_reaches_everybody_who_needs_it(built: dict[Overlay
     for config in of_kind(built["prod"], "ConfigMap"):
         settings |= config["data"]
     (ingress,) = of_kind(built["prod"], "Ingress")
+    (proxy,) = (each for each in of_kind(built["prod"], "Deployment") if each["metadata"]["name"] == "proxy")
+    (container,) = proxy["spec"]["template"]["spec"]["containers"]
 
     assert ingress["spec"]["rules"][0]["host"] == ingress["spec"]["tls"][0]["hosts"][0] == "chat.example.org"
     assert settings["PETIT_GATEWAY_ORIGINS"] == settings["PETIT_NOTIFIER_ORIGINS"] == '["https://chat.example.org"]'
     assert (
         settings["PETIT_GATEWAY_ISSUER"] == settings["PETIT_NOTIFIER_ISSUER"] == "https://sso.example.org/realms/petit"
     )
+    assert {"name": "PETIT_PROXY_TRUSTED", "value": "10.244.0.0/16"} in container["env"]
     assert [value for value in settings.values() if value in {"", '["origin"]'}] == []
 
 

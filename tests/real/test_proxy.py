@@ -1,0 +1,98 @@
+"""The proxy alone: whom it believes when somebody says where a request comes from."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.real.engine import Net, Recipe
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+PROXY: Final = Path(__file__).parents[2] / "deploy/docker/proxy"
+INGRESS: Final = "127.0.0.2"
+"""Stands before the proxy, and is trusted; 127.0.0.1 is anybody else."""
+ASKED: Final = """
+import http.client, http.server, json, os, sys, threading, time
+
+class Gateway(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(self.headers.get_all("X-Forwarded-For")).encode())
+
+    def log_message(self, *_):
+        pass
+
+def ask(source, *said):
+    link = http.client.HTTPConnection("127.0.0.1", 8080, timeout=5, source_address=(source, 0))
+    link.putrequest("GET", "/v1/me")
+    for one in said:
+        link.putheader("X-Forwarded-For", one)
+    link.endheaders()
+    answer = link.getresponse()
+    return json.loads(answer.read()) if answer.status == 200 else None
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 9000), Gateway)
+server.handle_error = lambda *_: None  # the proxy is done with a check as soon as it has seen the status
+threading.Thread(target=server.serve_forever, daemon=True).start()
+until = time.monotonic() + 30
+while time.monotonic() < until:
+    try:
+        if ask("127.0.0.1") is not None:
+            break
+    except OSError:
+        pass
+    time.sleep(0.1)
+print(json.dumps(ask(*sys.argv[1:])), flush=True)
+os._exit(0)  # the server's threads need not be waited for
+"""
+"""A gateway, and one request by the proxy from an address, with what is said of where it comes from."""
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    with Net() as made:
+        yield made
+
+
+def told(net: Net, source: str, *said: str, trusted: str) -> list[str]:
+    """Return what a gateway is told of where a request comes from.
+
+    Args:
+        net: Where the proxy is started.
+        source: Who asks the proxy.
+        said: What they say in `X-Forwarded-For`, a header each.
+        trusted: `PETIT_PROXY_TRUSTED`.
+    """
+    box = net.boxes.get("proxy") or net.box("proxy", _recipe(trusted))
+    box.ensure()
+    code, printed = box.run("python3", "-I", "-S", "-c", ASKED, source, *said)
+    assert code == 0, printed
+    found: list[str] = json.loads(printed)
+    return found
+
+
+def _recipe(trusted: str) -> Recipe:
+    env = {"PETIT_PROXY_GATEWAY": "127.0.0.1:9000", "PETIT_PROXY_TRUSTED": trusted}
+    files = {"/etc/petit/haproxy.cfg": PROXY / "haproxy.cfg", "/petit/start": PROXY / "start"}
+    return Recipe(image="petit/proxy:dev", command=["sh", "/petit/start"], env=env, files=files)
+
+
+def test_who_stands_before_the_proxy_is_believed_and_nobody_else(net: Net) -> None:
+    trusted = f"{INGRESS},10.1.0.0/16"
+
+    assert told(net, INGRESS, "203.0.113.9", trusted=trusted) == ["203.0.113.9"]
+    assert told(net, INGRESS, "6.6.6.6, 203.0.113.9", trusted=trusted) == ["203.0.113.9"]
+    assert told(net, INGRESS, "6.6.6.6", "203.0.113.9", trusted=trusted) == ["203.0.113.9"]
+    assert told(net, INGRESS, "6.6.6.6, 203.0.113.9, 10.1.2.3", trusted=trusted) == ["203.0.113.9"]
+    assert told(net, INGRESS, "2001:db8::7", trusted=trusted) == ["2001:db8::7"]
+    assert told(net, INGRESS, "6.6.6.6, nonsense", trusted=trusted) == [INGRESS]
+    assert told(net, INGRESS, trusted=trusted) == [INGRESS]
+    assert told(net, "127.0.0.1", "203.0.113.9", trusted=trusted) == ["127.0.0.1"]
+
+
+def test_nobody_is_believed_where_nobody_stands_before_it(net: Net) -> None:
+    assert told(net, INGRESS, "203.0.113.9", trusted="") == [INGRESS]

@@ -1,5 +1,6 @@
 """A log-in that is over is over for all its tokens, on every edge, and after a restart."""
 
+import time
 import uuid
 
 import pytest
@@ -127,6 +128,31 @@ async def test_who_starts_learns_what_the_log_says(nc: Connection, log: Log, clo
     assert known.covers(user=ADA, session="session-1", issued_at=START)
     assert known.covers(user=BOB, session="another", issued_at=START)
     assert not known.covers(user=ADA, session="session-2", issued_at=START)
+
+
+class Counted(Revocations):
+    """Counts what it is told."""
+
+    told = 0
+
+    def learn(self, subject: str, payload: bytes) -> SessionRevoked | None:
+        self.told += 1
+        return super().learn(subject, payload)
+
+
+@pytest.mark.parametrize(("later_s", "read"), [(0.0, 40), (KEEP_S, 40), (KEEP_S + 120, 0)])
+async def test_what_was_stored_before_any_token_that_is_good_is_not_even_read(
+    nc: Connection, log: Log, clock: Clock, *, later_s: float, read: int
+) -> None:
+    for number in range(40):
+        signal = revoked(f"session-{number}", at=time.time())
+        await log.append(person_signal(ADA, SESSION_REVOKED), encode(signal), msg_id=signal.id)
+    clock.time = time.time() + later_s
+    known = Counted(clock=clock)
+
+    await recall(nc, known, name="test")
+
+    assert known.told == read
 
 
 @pytest.mark.usefixtures("log")

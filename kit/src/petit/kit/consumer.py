@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from petit.kit.connection import Connection, Listening
@@ -73,12 +74,15 @@ class Consumer:
         """Whether something has come that was not delivered yet."""
         return bool(self._held)
 
-    async def open(self, stream: str, *, name: str, start: int, subjects: Sequence[str]) -> None:
+    async def open(
+        self, stream: str, *, name: str, start: int, subjects: Sequence[str], since: datetime | None = None
+    ) -> None:
         """Make the consumer; it sends the entry at `start` and all later ones.
 
         Args:
             name: Prefix of its name on the server.
             subjects: Filters; empty for everything.
+            since: In place of `start`: the first entry that was stored then or later.
 
         Raises:
             Outage: the server did not make it, or did not say so in time.
@@ -87,8 +91,6 @@ class Consumer:
         config = {
             "name": f"{name}-{inbox.rpartition('.')[2]}",
             "deliver_subject": inbox,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": max(1, start),
             "ack_policy": "none",
             "replay_policy": "instant",
             "flow_control": True,
@@ -96,6 +98,7 @@ class Consumer:
             "inactive_threshold": int(_GONE_AFTER_S * NANOSECONDS),
             "mem_storage": True,
             "num_replicas": 1,
+            **_beginning(start, since),
             **_filter(subjects),
         }
         self._listening = await self._nc.listen(inbox, self._on_message)
@@ -184,6 +187,12 @@ class Consumer:
         if reply:
             with suppress(Unreached):
                 self._nc.write(reply.decode(), b"")
+
+
+def _beginning(start: int, since: datetime | None) -> dict[str, object]:
+    if since is None:
+        return {"deliver_policy": "by_start_sequence", "opt_start_seq": max(1, start)}
+    return {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
 
 
 def _filter(subjects: Sequence[str]) -> dict[str, object]:

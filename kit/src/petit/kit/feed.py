@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final, NoReturn
 
 import structlog
@@ -55,7 +56,7 @@ class Feed:
     Args:
         deliver: Takes an entry; called on the loop, so it must be quick. What it raises ends the feed.
         after: The last offset already known; the first one delivered is greater. None: whatever is stored after
-            the start.
+            the start. A time: whatever was stored then or later, without looking at the rest; only with `subjects`.
         epoch: The epoch that `after` belongs to; None: whatever is found first.
         subjects: Filters; empty for everything.
         name: Shown by the server's monitoring: letters, digits, `-` and `_`.
@@ -66,7 +67,7 @@ class Feed:
         nc: Connection,
         *,
         deliver: Deliver,
-        after: int | None,
+        after: int | datetime | None,
         epoch: int | None = None,
         stream: str = STREAM,
         subjects: Sequence[str] = (),
@@ -78,10 +79,11 @@ class Feed:
         self._epoch = epoch
         self._stream = stream
         self._subjects = tuple(subjects)
+        self._since = after if isinstance(after, datetime) else None
         self._name = name
         self._sure_s = _SURE_S if stream == STREAM else _SURE_OF_BUCKET_S
         self._at_head = after is None
-        self._progress = Progress(after or 0)
+        self._progress = Progress(after if isinstance(after, int) else 0)
         self._head = 0
         self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
         self._resumed = asyncio.Event()
@@ -143,7 +145,7 @@ class Feed:
     def seek(self, after: int) -> None:
         """Go on behind another offset, back or ahead; `position` is there at once."""
         self._progress.advance(after)
-        self._last = None
+        self._last = self._since = None
         self._at_head = False
         self._as_of = -math.inf
         self._restart("sought")
@@ -236,7 +238,8 @@ class Feed:
         self._consumer = consumer
         self._mark = 0
         start = self.position + 1 if self._last is None else self._last[0]
-        await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects)
+        since = self._since if self._last is None else None
+        await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects, since=since)
         if state.last == self.position:
             self._as_of = asked
         self._opened.set()

@@ -7,7 +7,7 @@ is asked of anybody when a request comes.
 
 import asyncio
 from collections import OrderedDict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -24,6 +24,8 @@ from petit.kit.log import Entry
 KEEP_S: Final = 3_600.0 + 60.0
 """How long a log-in is known to be over: longer than any token lasts (`Policy.longest_s`), whatever the clocks say."""
 _CAPACITY: Final = 200_000
+_CLOCKS_S: Final = 60.0
+"""How much later than by the log's clock a log-in may have ended by the issuer's, and by ours."""
 _RECALL_S: Final = 30.0
 """How long reading the past may take at the start."""
 _LOGGER: Final = structlog.get_logger(__name__)
@@ -43,6 +45,11 @@ class Revocations:
         self._over: OrderedDict[str, float] = OrderedDict()
         """When a session was ended, or all of a person's were: by `sid`, and by user id behind a mark. Unix seconds."""
 
+    @property
+    def forgotten(self) -> float:
+        """What ended then or before says nothing about any token that is good now: Unix seconds."""
+        return self._clock.now_ms() / 1000 - KEEP_S
+
     def learn(self, subject: str, payload: bytes) -> SessionRevoked | None:
         """Learn from an entry of the log, and return its signal if that says that a log-in is over."""
         if not subject.endswith(SESSION_REVOKED):
@@ -59,7 +66,7 @@ class Revocations:
     def add(self, signal: SessionRevoked) -> None:
         """Take note; again is the same as once."""
         at = datetime.fromisoformat(signal.at).timestamp()
-        forgotten = self._clock.now_ms() / 1000 - KEEP_S
+        forgotten = self.forgotten
         if at <= forgotten:
             return
         key = _all_of(signal.person) if signal.data.session is None else signal.data.session
@@ -90,6 +97,8 @@ def _all_of(user: UserId) -> str:
 async def recall(nc: Connection, revocations: Revocations, *, name: str) -> None:
     """Learn what the log says of log-ins that are over, up to now. The process's own feed goes on from there.
 
+    No more is read than was stored while a token may last, however old the log is.
+
     Args:
         name: Shown by the server's monitoring.
 
@@ -101,7 +110,8 @@ async def recall(nc: Connection, revocations: Revocations, *, name: str) -> None
     def deliver(entry: Entry) -> None:
         revocations.learn(entry.subject, entry.payload)
 
-    past = Feed(nc, deliver=deliver, after=0, subjects=[ALL_SESSIONS_REVOKED], name=f"{name}-sessions")
+    since = datetime.fromtimestamp(revocations.forgotten - _CLOCKS_S, tz=UTC)
+    past = Feed(nc, deliver=deliver, after=since, subjects=[ALL_SESSIONS_REVOKED], name=f"{name}-sessions")
     reading = asyncio.create_task(past.run(), name=f"{name}.recall")
     try:
         async with asyncio.timeout(_RECALL_S):

@@ -1,5 +1,6 @@
 """The issuer in memory, as far as people sign up, log in and log out with it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -53,11 +54,12 @@ class MemoryAccounts:
         self._check()
         self.logged_out.append(session)
 
-    async def ended(self, since_ms: int) -> Ended:
+    async def ended(self, since_ms: int) -> AsyncIterator[Ended]:
         self._check()
         self.asked_since.append(since_ms)
-        told = [ending for ending in self.ended_ if ending.at_ms >= since_ms]
-        return Ended(endings=told, until_ms=max((ending.at_ms for ending in told), default=since_ms))
+        for ending in self.ended_:
+            if ending.at_ms >= since_ms:
+                yield Ended(endings=[ending], until_ms=ending.at_ms)
 
     def _check(self) -> None:
         if self.down:

@@ -37,6 +37,10 @@ class FakeKeycloak:
         self.said: list[bytes] = []
         self.answers: dict[str, httpx.Response] = {}
         """What it answers to a method and a path below the realm instead of what it should: `POST users`."""
+        self.events: list[dict[str, Any]] = []
+        """What people did, by time."""
+        self.admin_events: list[dict[str, Any]] = []
+        """What was done to people, by time."""
         self.status: int | None = None
         """What it answers to everything; None: what it should."""
         self.garbage = False
@@ -68,7 +72,16 @@ class FakeKeycloak:
         path = request.url.path.removeprefix(ADMIN_PATH).strip("/")
         if f"{request.method} {path}" in self.answers:
             return self.answers[f"{request.method} {path}"]
-        return self._users(path, {name: some[0] for name, some in parse_qs(request.url.query.decode()).items()})
+        query = {name: some[0] for name, some in parse_qs(request.url.query.decode()).items()}
+        if path in {"events", "admin-events"}:
+            return self._noted(self.events if path == "events" else self.admin_events, query)
+        return self._users(path, query)
+
+    def _noted(self, events: list[dict[str, Any]], query: Mapping[str, str]) -> httpx.Response:
+        assert query["direction"] == "asc"
+        first, size = int(query.get("first", 0)), int(query.get("max", 100))
+        since = [event for event in events if event["time"] >= int(query["dateFrom"])]
+        return httpx.Response(200, json=since[first : first + size])
 
     def _users(self, path: str, query: Mapping[str, str]) -> httpx.Response:
         if path != "users":

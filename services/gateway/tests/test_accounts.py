@@ -5,7 +5,8 @@ import pytest
 from pydantic import SecretStr
 
 from petit.contracts.problems import Code, Refused, Unavailable
-from petit.gateway.ports import Ending
+from petit.gateway.adapters.accounts import KeycloakAccounts
+from petit.gateway.ports import Ended
 from services.gateway.tests.keycloak import FakeKeycloak
 from services.gateway.tests.memory import MemoryClock
 
@@ -36,6 +37,11 @@ async def refusal(sso: FakeKeycloak, clock: MemoryClock, answer: httpx.Response)
     with pytest.raises(Refused) as refused:
         await sso.accounts(clock).sign_up("zoe", password=PASSWORD, name=None)
     return refused.value
+
+
+async def told(accounts: KeycloakAccounts, since_ms: int) -> list[Ended]:
+    """Return all that has ended since then, in the parts in which it is told."""
+    return [part async for part in accounts.ended(since_ms)]
 
 
 async def test_somebody_signs_up(sso: FakeKeycloak, clock: MemoryClock) -> None:
@@ -136,51 +142,69 @@ async def test_a_log_out_that_the_issuer_does_not_do(sso: FakeKeycloak, clock: M
 
 async def test_what_has_ended_is_told_in_order(sso: FakeKeycloak, clock: MemoryClock) -> None:
     sso.users[1]["enabled"] = False
-    sso.answers["GET events"] = httpx.Response(
-        200,
-        json=[
-            {"time": 30, "type": "LOGOUT", "userId": "ada", "sessionId": "s1"},
-            {"time": 60, "type": "DELETE_ACCOUNT", "userId": "cat", "sessionId": "s2"},
-        ],
-    )
-    sso.answers["GET admin-events"] = httpx.Response(
-        200,
-        json=[
-            {"time": 10, "operationType": "DELETE", "resourcePath": "users/dan"},
-            {"time": 20, "operationType": "UPDATE", "resourcePath": "users/ada"},
-            {"time": 40, "operationType": "UPDATE", "resourcePath": "users/bob"},
-            {"time": 50, "operationType": "ACTION", "resourcePath": "users/ada/logout"},
-            {"time": 55, "operationType": "ACTION", "resourcePath": "users/ada/reset-password"},
-            {"time": 70, "operationType": "UPDATE", "resourcePath": "users/gone-by-now"},
-        ],
-    )
-
-    ended = await sso.accounts(clock).ended(5)
-
-    assert [(one.at_ms, one.user, one.session) for one in ended.endings] == [
-        (10, "dan", None),
-        (30, "ada", "s1"),
-        (40, "bob", None),
-        (50, "ada", None),
-        (60, "cat", None),
-        (70, "gone-by-now", None),
+    sso.events = [
+        {"time": 4, "type": "LOGOUT", "userId": "ada", "sessionId": "of-before"},
+        {"time": 30, "type": "LOGOUT", "userId": "ada", "sessionId": "s1"},
+        {"time": 60, "type": "DELETE_ACCOUNT", "userId": "cat", "sessionId": "s2"},
     ]
-    assert ended.until_ms == 70
-    assert isinstance(ended.endings[0], Ending)
+    sso.admin_events = [
+        {"time": 10, "operationType": "DELETE", "resourcePath": "users/dan"},
+        {"time": 20, "operationType": "UPDATE", "resourcePath": "users/ada"},
+        {"time": 40, "operationType": "UPDATE", "resourcePath": "users/bob"},
+        {"time": 50, "operationType": "ACTION", "resourcePath": "users/ada/logout"},
+        {"time": 55, "operationType": "ACTION", "resourcePath": "users/ada/reset-password"},
+        {"time": 70, "operationType": "UPDATE", "resourcePath": "users/gone-by-now"},
+    ]
+
+    parts = await told(sso.accounts(clock), 5)
+
+    assert [[(one.at_ms, one.user, one.session) for one in part.endings] for part in parts] == [
+        [(30, "ada", "s1"), (60, "cat", None)],
+        [(10, "dan", None), (40, "bob", None), (50, "ada", None), (70, "gone-by-now", None)],
+    ]
+    assert [part.until_ms for part in parts] == [60, 70]
 
 
-async def test_more_events_than_fit_are_asked_for_from_where_these_end(sso: FakeKeycloak, clock: MemoryClock) -> None:
-    many = [{"time": 100 + number, "type": "LOGOUT", "userId": "ada", "sessionId": "s"} for number in range(500)]
-    sso.answers["GET events"] = httpx.Response(200, json=many)
-    sso.answers["GET admin-events"] = httpx.Response(
-        200, json=[{"time": 9_000, "operationType": "DELETE", "resourcePath": "users/dan"}]
-    )
+async def test_where_nothing_has_ended_nothing_is_told(sso: FakeKeycloak, clock: MemoryClock) -> None:
+    assert await told(sso.accounts(clock), 5) == []
 
-    assert (await sso.accounts(clock).ended(5)).until_ms == 599
+
+@pytest.mark.parametrize("number", [1_200, 500, 1_000, 501])
+async def test_any_number_of_events_in_a_moment_is_told_whole(
+    sso: FakeKeycloak, clock: MemoryClock, number: int
+) -> None:
+    sso.events = [{"time": 9, "type": "LOGOUT", "userId": "ada", "sessionId": f"s{each}"} for each in range(number)]
+    sso.admin_events = [
+        {"time": 9, "operationType": "DELETE", "resourcePath": f"users/u{each}"} for each in range(number)
+    ]
+
+    endings = [ending for part in await told(sso.accounts(clock), 5) for ending in part.endings]
+
+    assert [ending.session for ending in endings[:number]] == [f"s{each}" for each in range(number)]
+    assert [ending.user for ending in endings[number:]] == [f"u{each}" for each in range(number)]
+
+
+async def test_who_was_updated_and_let_in_still_is_looked_up_some_times_and_not_for_ever(
+    sso: FakeKeycloak, clock: MemoryClock
+) -> None:
+    sso.admin_events = [
+        {"time": 9, "operationType": "UPDATE", "resourcePath": f"users/{name}"} for name in ("ada", "bob")
+    ]
+    accounts = sso.accounts(clock)
+
+    for _ in range(9):
+        await told(accounts, 5)
+    looked_up = [url for url in sso.asked if "/users/" in url]
+    sso.users[0]["enabled"] = False
+    sso.admin_events.append({"time": 10, "operationType": "UPDATE", "resourcePath": "users/ada"})
+    (later,) = await told(accounts, 5)
+
+    assert len(looked_up) == 6
+    assert [(one.user, one.at_ms) for one in later.endings] == [("ada", 10)]
 
 
 async def test_events_that_may_not_be_read_are_unavailable(sso: FakeKeycloak, clock: MemoryClock) -> None:
     sso.answers["GET admin-events"] = httpx.Response(403, json={"error": "HTTP 403 Forbidden"})
 
     with pytest.raises(Unavailable):
-        await sso.accounts(clock).ended(5)
+        await told(sso.accounts(clock), 5)

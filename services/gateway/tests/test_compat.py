@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -10,8 +11,10 @@ from petit.contracts.ids import UserId
 from petit.contracts.signals import SessionRevoked, decode
 from petit.gateway.app import Options
 from petit.gateway.handlers.sessions import Sessions
-from petit.gateway.ports import Ending
+from petit.gateway.ports import Ended, Ending
 from services.gateway.tests.edge import Edge, code, eventually, opened, problem
+from services.gateway.tests.issuing import MemoryAccounts
+from services.gateway.tests.keycloak import FakeKeycloak
 
 SIGN_UP = {"username": "Zoe", "password": "correct horse", "name": "Zoe Z."}
 
@@ -215,6 +218,44 @@ async def test_what_the_issuer_noted_is_written_down_once(world: Edge) -> None:
 
     assert revoked(world) == [("ada", "phone"), ("bob", None)]
     assert set(world.accounts.asked_since) == {now - 3_600_000, now - 500 - 10_000}, "what was noted late as well"
+
+
+async def test_any_number_of_log_outs_at_once_is_written_down_and_what_comes_then(world: Edge) -> None:
+    sso, now = FakeKeycloak("ada"), world.clock.ms
+    sso.events = [
+        {"time": now - 9_000 + each, "type": "LOGOUT", "userId": "ada", "sessionId": f"s{each}"}
+        for each in range(1_200)
+    ]
+    accounts = sso.accounts(world.clock)
+    one = Sessions(accounts=accounts, watched=accounts, log=world.log, tokens=world.tokens, clock=world.clock)
+    await one.look()
+    sso.events.append({"time": now, "type": "LOGOUT", "userId": "ada", "sessionId": "later"})
+
+    await one.look()
+    await one.look()
+
+    assert revoked(world) == [("ada", f"s{each}") for each in range(1_200)] + [("ada", "later")]
+    assert f"dateFrom={now - 10_000}&" in next(url for url in reversed(sso.asked) if "/events?" in url)
+
+
+async def test_what_is_noted_while_a_long_story_is_told_is_asked_for_again(world: Edge) -> None:
+    now = world.clock.ms
+
+    class Slow(MemoryAccounts):
+        async def ended(self, since_ms: int) -> AsyncIterator[Ended]:
+            async for part in super().ended(since_ms):
+                yield part
+            world.clock.forward(seconds=30)
+            yield Ended(endings=[], until_ms=now + 29_000)
+
+    accounts = Slow(world.directory)
+    one = Sessions(accounts=accounts, watched=accounts, log=world.log, tokens=world.tokens, clock=world.clock)
+    await one.look()
+    accounts.ended_ = [Ending(user=UserId("ada"), session="phone", at_ms=now)]
+
+    await one.look()
+
+    assert revoked(world) == [("ada", "phone")]
 
 
 async def test_what_the_log_knows_is_not_written_again(world: Edge) -> None:

@@ -94,7 +94,7 @@ def end_session(request: Request, *, realm: Realm) -> Response:
 
 
 def list_events(request: Request, *, realm: Realm) -> Response:
-    """Answer `GET …/events`: what people did, since `dateFrom`, `max` at most.
+    """Answer `GET …/events`: what people did, since `dateFrom`, `max` at most, after the `first` ones.
 
     Raises:
         OAuthRefusal: The caller may not, or a parameter is no number.
@@ -109,7 +109,7 @@ def list_events(request: Request, *, realm: Realm) -> Response:
 
 
 def list_admin_events(request: Request, *, realm: Realm) -> Response:
-    """Answer `GET …/admin-events`: what was done to people, since `dateFrom`, `max` at most.
+    """Answer `GET …/admin-events`: what was done to people, since `dateFrom`, `max` at most, after the `first` ones.
 
     Raises:
         OAuthRefusal: The caller may not, or a parameter is no number.
@@ -131,8 +131,9 @@ def list_admin_events(request: Request, *, realm: Realm) -> Response:
 def _asked(request: Request, *, realm: Realm, by_admins: bool) -> list[Event]:
     # Filters by type may be there several times; there is nothing here that they would leave out.
     given: Mapping[str, list[str]] = parse_qs(request.url.query)
-    since, limit = (number(given.get(name, [default])[-1]) for name, default in (("dateFrom", "0"), ("max", "100")))
-    return realm.events.since(since, by_admins=by_admins, limit=min(limit, _MAX_EVENTS))
+    defaults = {"dateFrom": "0", "first": "0", "max": "100"}
+    since, first, limit = (number(given.get(name, [default])[-1]) for name, default in defaults.items())
+    return realm.events.since(since, by_admins=by_admins, first=first, limit=min(limit, _MAX_EVENTS))
 
 
 def _with_person(request: Request, *, realm: Realm, do: Callable[[Person], None]) -> Response:

@@ -33,11 +33,11 @@ class Events:
             writing.execute("DELETE FROM events WHERE time_ms < ?", (now_ms - _KEPT_MS,))
             writing.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (now_ms, kind, user, session))
 
-    def since(self, time_ms: int, *, by_admins: bool, limit: int) -> list[Event]:
-        """Return the first events since a time, Unix milliseconds, in order."""
+    def since(self, time_ms: int, *, by_admins: bool, first: int, limit: int) -> list[Event]:
+        """Return events since a time, Unix milliseconds, in order, without the `first` ones."""
         rows = self._store.rows(
-            "SELECT * FROM events WHERE time_ms >= ? AND (kind <> 'LOGOUT') = ? ORDER BY time_ms, rowid LIMIT ?",
-            (time_ms, by_admins, limit),
+            "SELECT * FROM events WHERE time_ms >= ? AND (kind <> 'LOGOUT') = ? ORDER BY time_ms, rowid LIMIT ?, ?",
+            (time_ms, by_admins, first, limit),
         )
         return [
             Event(time_ms=row["time_ms"], kind=row["kind"], user=row["user"], session=row["session"]) for row in rows

@@ -6,7 +6,7 @@ one): temporary, told to the client as 503 and retried by the client, because wh
 has used them up by then.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
@@ -303,19 +303,22 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What has ended within a time."""
+    """Some of what has ended since a time."""
 
     endings: Sequence[Ending]
     """In the order of time."""
     until_ms: int
-    """Everything that was noted up to then is told; what happened then may be noted somewhat later."""
+    """When the last thing happened that was looked at for this, by the issuer's clock: Unix milliseconds."""
 
 
 class Endings(Protocol):
     """What the issuer has noted of log-ins that ended."""
 
-    async def ended(self, since_ms: int) -> Ended:
-        """Return what has ended since a time, perhaps not all of it.
+    def ended(self, since_ms: int) -> AsyncIterator[Ended]:
+        """Tell all that has ended since a time, part by part; nothing where nothing has.
+
+        Each part is as large as one answer of the issuer, however much there is. What is noted while it is told may be
+        left out, and what happened at a time may be noted somewhat later.
 
         Raises:
             Unavailable: the issuer does not answer.

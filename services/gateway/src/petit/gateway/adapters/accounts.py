@@ -1,9 +1,13 @@
 """Sign-up, log-in and log-out by a Keycloak realm, and what it says of log-ins that are over."""
 
 import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from keycloak import KeycloakAdmin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 
 from petit.contracts.ids import UserId, is_user
@@ -14,8 +18,12 @@ from petit.gateway.adapters.keycloak import Answered, Keycloak
 from petit.gateway.domain.accounts import Grant
 from petit.gateway.ports import Ended, Ending
 
+T = TypeVar("T")
+Query = dict[str, Any]
 _MAX_EVENTS: Final = 500
 """Events of one kind in one answer; more are in the next."""
+_SURE: Final = 3
+"""An update that left somebody enabled is looked at so often: one of Keycloak's nodes may know it a moment later."""
 _WRONG: Final = frozenset({"invalid_grant", "invalid_token", "unauthorized_client"})
 _OF_A_USER: Final = re.compile(r"^users/([^/]+)(/logout)?$")
 
@@ -57,6 +65,8 @@ class KeycloakAccounts:
 
     def __init__(self, keycloak: Keycloak) -> None:
         self._keycloak = keycloak
+        self._enabled: Counter[tuple[int, str]] = Counter()
+        """How often somebody who was updated, at that time, was found to be let in still."""
 
     async def sign_up(self, username: str, *, password: SecretStr, name: str | None) -> Person:
         """See `Accounts.sign_up`."""
@@ -99,41 +109,76 @@ class KeycloakAccounts:
             if answer.status != HTTPStatus.NOT_FOUND:  # which is over already
                 raise Unavailable(f"the issuer answers {answer.status} to a log-out") from answer
 
-    async def ended(self, since_ms: int) -> Ended:
+    async def ended(self, since_ms: int) -> AsyncIterator[Ended]:
         """See `Endings.ended`."""
-        first: dict[str, Any] = {"dateFrom": str(since_ms), "direction": "asc", "max": _MAX_EVENTS}
-        of_admins = first | {"resourceTypes": "USER", "operationTypes": ["UPDATE", "DELETE", "ACTION"]}
-        of_users = first | {"type": ["LOGOUT", "DELETE_ACCOUNT"]}
-        try:
-            admins = await self._keycloak.admin(lambda admin: admin.a_get_admin_events(of_admins), shape=_ADMIN_EVENTS)
-            users = await self._keycloak.admin(lambda admin: admin.a_get_events(of_users), shape=_USER_EVENTS)
-        except Answered as answer:
-            raise Unavailable(f"the issuer answers {answer.status} when asked for events") from answer
-        ended = [
-            Ending(user=UserId(event.user), session=event.session if event.type == "LOGOUT" else None, at_ms=event.time)
-            for event in users
-            if is_user(event.user)
-        ]
-        for event in admins:
+        since = {"dateFrom": str(since_ms), "direction": "asc"}
+        async for users in self._pages(_events, since | {"type": ["LOGOUT", "DELETE_ACCOUNT"]}, shape=_USER_EVENTS):
+            yield Ended(endings=[_ending(event) for event in users if is_user(event.user)], until_ms=users[-1].time)
+        self._enabled = Counter({key: times for key, times in self._enabled.items() if key[0] >= since_ms})
+        of_people = since | {"resourceTypes": "USER", "operationTypes": ["UPDATE", "DELETE", "ACTION"]}
+        async for admins in self._pages(_admin_events, of_people, shape=_ADMIN_EVENTS):
+            yield Ended(endings=await self._done_to(admins), until_ms=admins[-1].time)
+
+    async def _pages(
+        self,
+        call: Callable[..., Awaitable[Any]],
+        query: Query,
+        *,
+        shape: TypeAdapter[list[T]],
+    ) -> AsyncIterator[list[T]]:
+        """Yield all that was noted, by time, some at once. What comes meanwhile is at the end, and shifts nothing.
+
+        Raises:
+            Unavailable: the issuer does not answer.
+        """
+        read, size = 0, _MAX_EVENTS
+        while size == _MAX_EVENTS:
+            asked = query | {"first": read, "max": _MAX_EVENTS}
+            try:
+                page = await self._keycloak.admin(partial(call, query=asked), shape=shape)
+            except Answered as answer:
+                raise Unavailable(f"the issuer answers {answer.status} when asked for events") from answer
+            size = len(page)
+            read += size
+            if page:
+                yield page
+
+    async def _done_to(self, events: Sequence[_AdminEvent]) -> list[Ending]:
+        """Return what ended by what was done to people."""
+        ended = []
+        for event in events:
             touched = _OF_A_USER.match(event.path)
             if touched is not None and is_user(touched[1]) and await self._is_out(event, touched):
                 ended.append(Ending(user=UserId(touched[1]), session=None, at_ms=event.time))
-        times = [event.time for event in admins], [event.time for event in users]
-        cut = [some[-1] for some in times if len(some) == _MAX_EVENTS]
-        last = max((*times[0], *times[1]), default=since_ms)
-        return Ended(endings=sorted(ended, key=lambda one: one.at_ms), until_ms=min(cut, default=last))
+        return ended
 
     async def _is_out(self, event: _AdminEvent, touched: re.Match[str]) -> bool:
         """Say whether what was done to somebody ends all log-ins they had: what an update changed is not told."""
         if event.operation != "UPDATE":
             return event.operation == "DELETE" or touched[2] is not None
+        if self._enabled[event.time, touched[1]] >= _SURE:
+            return False
         try:
             user = await self._keycloak.admin(lambda admin: admin.a_get_user(touched[1]), shape=USER)
         except Answered as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return True
             raise Unavailable(f"the issuer answers {answer.status} when asked for a user") from answer
+        self._enabled[event.time, touched[1]] += user.enabled
         return not user.enabled
+
+
+def _events(admin: KeycloakAdmin, query: Query) -> Awaitable[Any]:
+    return admin.a_get_events(query)
+
+
+def _admin_events(admin: KeycloakAdmin, query: Query) -> Awaitable[Any]:
+    return admin.a_get_admin_events(query)
+
+
+def _ending(event: _UserEvent) -> Ending:
+    session = event.session if event.type == "LOGOUT" else None
+    return Ending(user=UserId(event.user), session=session, at_ms=event.time)
 
 
 def _not_signed_up(answer: Answered, username: str) -> Refused:

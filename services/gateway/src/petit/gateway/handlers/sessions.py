@@ -24,7 +24,7 @@ EVERY_S: Final = 2.0
 _PAST_MS: Final = 3_600_000
 """How far back the first question goes: a token that was made before has ended by itself."""
 _OVERLAP_MS: Final = 10_000
-"""How much is asked for again: what is noted late has its time of before."""
+"""How much is asked for again, beside what was noted while it was told: what is noted late has its time of before."""
 _NAMESPACE: Final = uuid.UUID("6d1f6f0e-70f5-5d0c-9f43-5a4a7d3f5c12")
 _LOGGER: Final = structlog.get_logger("petit.gateway.sessions")
 
@@ -89,12 +89,23 @@ class Sessions:
         """
         if self._since_ms < 0:
             self._since_ms = self.clock.now_ms() - _PAST_MS
+        begun, until_ms = self.clock.monotonic(), self._since_ms
+        async for ended in self.watched.ended(self._since_ms):
+            for ending in ended.endings:
+                await self._end(ending)
+            until_ms = max(until_ms, ended.until_ms)
+        took_ms = round((self.clock.monotonic() - begun) * 1000)
+        self._since_ms = max(self._since_ms, until_ms - took_ms - _OVERLAP_MS)
+
+    async def _end(self, ending: Ending) -> None:
+        """Write down what has ended, unless the log knows it.
+
+        Raises:
+            Unavailable: the log cannot be written now.
+        """
         known = self.tokens.revocations
-        ended = await self.watched.ended(self._since_ms)
-        for ending in ended.endings:
-            if not known.covers(user=ending.user, session=ending.session or "", issued_at=ending.at_ms / 1000):
-                await self.revoke(ending)
-        self._since_ms = max(self._since_ms, ended.until_ms - _OVERLAP_MS)
+        if not known.covers(user=ending.user, session=ending.session or "", issued_at=ending.at_ms / 1000):
+            await self.revoke(ending)
 
 
 def _id_of(ending: Ending) -> SignalId:

@@ -6,6 +6,7 @@ and `logs/` in its data folder, and the processes of the operating system.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,22 @@ class LocalStack:
         up, begun = self._running(), time.monotonic()
         up.send_signal(number)
         return Stopped(status=self.wait(within_s=3 * STOP_S), took_s=time.monotonic() - begun)
+
+    def lose_log(self) -> None:
+        """See `Losable.lose_log`."""
+        assert self.stop().status == 0
+        shutil.rmtree(self.data / "nats")
+
+    def start_in_vain(self) -> str:
+        """See `Losable.start_in_vain`."""
+        self.launch()
+        assert self.wait(within_s=3 * STOP_S) != 0
+        return self.printed()
+
+    def begin_anew(self) -> None:
+        """See `Losable.begin_anew`."""
+        done = self.petit("doctor", "--new-epoch")
+        assert done.returncode == 0, done.stderr
 
     def wait(self, *, within_s: float) -> int:
         """Return its exit code once it has ended.

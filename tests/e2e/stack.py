@@ -92,3 +92,23 @@ class Stack(Protocol):
     def when_replaced(self, before: Mapping[str, int]) -> None:
         """Wait until each of these processes, by name and old id, runs as another one, and everything is ready."""
         ...
+
+
+class Losable(Stack, Protocol):
+    """One whose log may be lost."""
+
+    def lose_log(self) -> None:
+        """Stop it, and delete the log, as lost disks would."""
+        ...
+
+    def start_in_vain(self) -> str:
+        """Start it though it cannot serve, and return what it says of that; afterwards it is stopped again."""
+        ...
+
+    def begin_anew(self) -> None:
+        """Have the operator make the log of a new epoch; `start` comes next.
+
+        Raises:
+            AssertionError: that was refused.
+        """
+        ...

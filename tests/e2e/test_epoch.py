@@ -1,7 +1,6 @@
 """R15: when the log is another one, cursors of the old one are gone, and a client begins again without a hole."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
 
 import pytest
@@ -9,24 +8,20 @@ import pytest
 from petit.client import CursorExpired, LocalState
 from petit.contracts.cursor import Cursor
 from tests.e2e.history import check_acknowledged, check_dense, whole
-from tests.e2e.local import STOP_S, LocalStack
 from tests.e2e.people import People
+from tests.e2e.stack import Losable
 from tests.e2e.waiting import eventually
 from tests.e2e.wire import Transport, knock, opened, signals
-
-pytestmark = pytest.mark.embedded
 
 LEAP = 1_000_000
 """A new epoch starts at least so far above anything handed out."""
 
 
-@pytest.mark.timeout(150)
-async def test_a_log_that_was_deleted_is_said_made_anew_and_recovered_from(
-    own_stack: Callable[..., LocalStack],
-) -> None:
+@pytest.mark.timeout(240)
+async def test_a_log_that_was_deleted_is_said_made_anew_and_recovered_from(own_stack: Callable[..., Losable]) -> None:
     """R15: no start without the log; after `doctor --new-epoch` old cursors are 410, and nothing folded is lost."""
     stack = own_stack()
-    stack.start()
+    await asyncio.to_thread(stack.start)
     async with People(stack) as people:
         ada = await people.named("ada")
         chat = (await ada.client.create_chat("group", title="g")).id
@@ -38,10 +33,9 @@ async def test_a_log_that_was_deleted_is_said_made_anew_and_recovered_from(
         async with LocalState(ada.client) as state:
             following = asyncio.create_task(_follow(state))
 
-            await asyncio.to_thread(_lose_the_log, stack)
-            await asyncio.to_thread(_is_not_made_anew_by_itself, stack)
-            doctor = await asyncio.to_thread(stack.petit, "doctor", "--new-epoch")
-            assert doctor.returncode == 0, doctor.stderr
+            await asyncio.to_thread(stack.lose_log)
+            assert "--new-epoch" in await asyncio.to_thread(stack.start_in_vain), "it is not made anew by itself"
+            await asyncio.to_thread(stack.begin_anew)
             await asyncio.to_thread(stack.start)
 
             after = [await ada.client.send(chat, str(number)) for number in range(20, 25)]
@@ -80,18 +74,6 @@ async def _check_old_cursor_is_gone(people: People, old: str) -> None:
         assert (await anext(signals(wire))).data["id"] == sent.id
     assert new is not None
     assert Cursor.parse(new).epoch > Cursor.parse(old).epoch
-
-
-def _lose_the_log(stack: LocalStack) -> None:
-    assert stack.stop().status == 0
-    shutil.rmtree(stack.data / "nats")
-
-
-def _is_not_made_anew_by_itself(stack: LocalStack) -> None:
-    stack.launch()
-    status = stack.wait(within_s=3 * STOP_S)
-    assert status != 0
-    assert "doctor --new-epoch" in stack.printed()
 
 
 async def _follow(state: LocalState) -> None:

@@ -20,6 +20,7 @@ CHATS: Final = tuple(f"chat-{number}" for number in range(REPLICAS))
 CLIENTS: Final = ("petit-web", "petit-brief", "petit-login")
 """Apps whose tokens are taken; `petit-brief` is made by tests that want tokens of a short life."""
 _TAG: Final = "dev"
+_NATS_URLS: Final = ",".join(f"nats://{name}:4222" for name in NATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def plan() -> Plan:
     recipes = {name: _nats(name, monitor=ports[name], passwords=passwords) for name in NATS}
     recipes["cassandra"] = Recipe(image=CASSANDRA_IMAGE, volumes=["/var/lib/cassandra"], memory="1g")
     recipes["keycloak"] = _keycloak(url, ports={8080: ports["keycloak"], 9000: keycloak_ready})
-    recipes["bootstrap"] = _bootstrap(passwords)
+    recipes["bootstrap"], recipes["doctor"] = _bootstrap(passwords), _doctor(passwords)
     for service, port in SERVICES.items():
         env = _service(service, url=url, password=passwords.of(service))
         for number in range(REPLICAS):
@@ -97,8 +98,7 @@ def _keycloak(url: str, *, ports: dict[int, int]) -> Recipe:
 
 def _connection(service: str, *, password: str) -> dict[str, str]:
     prefix = f"PETIT_{service.upper()}_NATS"
-    urls = ",".join(f"nats://{name}:4222" for name in NATS)
-    return {f"{prefix}_URL": urls, f"{prefix}_USER": service, f"{prefix}_PASSWORD": password}
+    return {f"{prefix}_URL": _NATS_URLS, f"{prefix}_USER": service, f"{prefix}_PASSWORD": password}
 
 
 def _bootstrap(passwords: _Passwords) -> Recipe:
@@ -108,6 +108,16 @@ def _bootstrap(passwords: _Passwords) -> Recipe:
         "PETIT_BOOTSTRAP_CQL_REPLICATION": "1",
     }
     return Recipe(image=f"petit/cli:{_TAG}", command=["bootstrap"], env=env)
+
+
+def _doctor(passwords: _Passwords) -> Recipe:
+    """Return the operator's command that makes a lost log anew."""
+    env = {
+        "PETIT_DOCTOR_NATS_URL": _NATS_URLS,
+        "PETIT_DOCTOR_CQL_HOSTS": "cassandra",
+        "NATS_OPERATOR_PASSWORD": passwords.of("operator"),
+    }
+    return Recipe(image=f"petit/cli:{_TAG}", command=["doctor", "--stack", "real", "--new-epoch"], env=env)
 
 
 def _service(service: str, *, url: str, password: str) -> dict[str, str]:

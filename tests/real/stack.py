@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,6 +30,9 @@ _CLI: Final = (sys.executable, "-m", "petit.cli")
 _SERVICES: Final = (*EDGES, *CHATS)
 _FAKETIME: Final = "/opt/libfaketime.so.1"
 _STREAM: Final = "SIGNALS"
+_JOBS: Final = ("bootstrap", "doctor")
+_REPAIR: Final = "--new-epoch"
+"""What everybody says who finds the log gone."""
 
 
 class RealStack:
@@ -55,14 +59,13 @@ class RealStack:
         Raises:
             ExceptionGroup: some container ended, or is not ready in time; its last words are in the notes.
         """
-        if self._started:
-            return
-        self._net.__enter__()
-        self._started = True
-        for name, recipe in self._plan.recipes.items():
-            self._net.box(name, recipe)
-        together([*(self._when_serves(name) for name in (*NATS, "cassandra")), self._keycloak, self._bootstrap])
-        together(self._net.boxes[name].start for name in (*_SERVICES, "proxy"))
+        if not self._started:
+            self._net.__enter__()
+            self._started = True
+            for name, recipe in self._plan.recipes.items():
+                self._net.box(name, recipe)
+            together([*(self._when_serves(name) for name in (*NATS, "cassandra")), self._keycloak, self._bootstrap])
+        together(self._net.boxes[name].ensure for name in (*_SERVICES, "proxy"))
         self.when_ready()
 
     def close(self) -> None:
@@ -77,6 +80,32 @@ class RealStack:
         for name in _SERVICES:
             when_answers(self._net.boxes[name], f"{self._at(name)}/readyz", within_s=within_s)
         until(self._proxied, within_s=within_s, what="the proxy has found every replica")
+
+    # ── its log, lost ────────────────────────────────────────────────────────────────────────────
+
+    def lose_log(self) -> None:
+        """See `Losable.lose_log`: all three nodes come back with empty disks."""
+        together(self._each(_SERVICES, Box.stop))
+        for name in NATS:
+            self._net.boxes[name].remove()
+        together(self._when_serves(name) for name in NATS)
+
+    def start_in_vain(self) -> str:
+        """See `Losable.start_in_vain`: the job that comes first says it, and who is started in spite of that."""
+        for name in ("bootstrap", "chat-0"):
+            self._net.boxes[name].start()
+            until(partial(self._asks_for_repair, name), within_s=READY_S, what=f"{name} says what to do")
+            self._net.boxes[name].stop()
+        return self.logged_by("bootstrap")
+
+    def _asks_for_repair(self, name: str) -> bool:
+        return _REPAIR in self.logged_by(name)
+
+    def begin_anew(self) -> None:
+        """See `Losable.begin_anew`; then the job makes what else was lost."""
+        for job in ("doctor", "bootstrap"):
+            status, said = self._job(job)
+            assert status == 0, f"{job} ended with {status}:\n{said}"
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────
 
@@ -148,7 +177,7 @@ class RealStack:
 
     def pids(self) -> dict[str, int]:
         """See `Stack.pids`."""
-        return {name: box.pid for name, box in self._net.boxes.items() if name != "bootstrap"}
+        return {name: box.pid for name, box in self._net.boxes.items() if name not in _JOBS}
 
     def named(self, prefix: str) -> tuple[str, ...]:
         """See `Stack.named`; `edge-` are the gateways and the notifiers."""
@@ -296,10 +325,14 @@ class RealStack:
 
     def _bootstrap(self) -> None:
         """Make the streams, the buckets and the tables; it waits for the servers by itself."""
-        box = self._net.boxes["bootstrap"]
-        box.start()
-        status = box.ended(within_s=READY_S)
-        assert status == 0, f"bootstrap ended with {status}:\n{box.logged()[-4_000:]}"
+        status, said = self._job("bootstrap")
+        assert status == 0, f"bootstrap ended with {status}:\n{said}"
+
+    def _job(self, name: str) -> tuple[int, str]:
+        """Run a container to its end, and return its exit code and the end of what it printed."""
+        box = self._net.boxes[name]
+        self._remake(box, box.recipe)
+        return box.ended(within_s=READY_S), box.logged()[-4_000:]
 
     def _proxied(self) -> bool:
         """Say whether the proxy has every replica of both edges."""

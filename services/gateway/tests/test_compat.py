@@ -75,6 +75,19 @@ async def test_a_password_that_the_issuer_does_not_accept(world: Edge) -> None:
     assert (code(answer), pointers(answer)) == ((422, "request.invalid"), ["/password"])
 
 
+async def test_where_sign_up_is_off_there_is_no_such_path_and_who_has_an_account_logs_in() -> None:
+    async with opened(options=Options(sign_up=False)) as world:
+        world.accounts.passwords["ada"] = "correct horse"
+        anybody = world.client(None)
+
+        refused = [await anybody.request(method, "/signup", json=SIGN_UP) for method in ("POST", "GET", "OPTIONS")]
+        entered = await anybody.post("/login", json={"username": "ada", "password": "correct horse"})
+
+    assert [code(answer) for answer in refused] == [(404, "route.not_found")] * 3
+    assert "zoe" not in world.accounts.passwords
+    assert entered.status_code == 200
+
+
 async def test_a_name_that_is_taken(world: Edge) -> None:
     assert code(await world.client(None).post("/signup", json=SIGN_UP | {"username": "ADA"})) == (409, "conflict.state")
 

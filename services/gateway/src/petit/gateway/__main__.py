@@ -73,6 +73,7 @@ def _options(settings: Settings) -> Options:
         secure_cookies=settings.secure_cookies,
         writes_per_s=settings.writes_per_s,
         reads_per_s=settings.reads_per_s,
+        sign_up=settings.signup,
         logins_per_s=settings.logins_per_s,
         trusted_proxies=settings.trusted_proxies,
         fresh_ms=settings.fresh_ms,

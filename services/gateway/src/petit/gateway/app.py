@@ -102,6 +102,8 @@ class Options:
     """For each person, in this process."""
     reads_per_s: int = 5_000
     """For each person, in this process."""
+    sign_up: bool = True
+    """Whether anybody may make an account here."""
     logins_per_s: int = 5
     """For each username, and for each address, in this process."""
     count_addresses: bool = True
@@ -263,6 +265,7 @@ def _handlers(ports: Ports, *, options: Options, limits: Limits) -> Handlers:
             tokens=ports.tokens,
             clock=ports.clock,
         ),
+        sign_up=options.sign_up,
         counter=Counter(limits=limits, per_address=options.count_addresses, proxies=networks(options.trusted_proxies)),
     )
 

@@ -33,6 +33,8 @@ class Settings(ServiceSettings):
     """The client for which `POST /login` has passwords looked at."""
     login_secret: SecretStr | None = None
     """That client's; none where it is a public one."""
+    signup: bool = True
+    """Whether anybody may make an account by `POST /signup`; else there is no such path (404 `route.not_found`)."""
     logins_per_s: int = Field(default=5, ge=1)
     """Log-ins and sign-ups for each username, and from each address, in each process."""
     trusted_proxies: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from petit.gateway.handlers.sending import Sending
 from petit.gateway.handlers.sessions import Sessions
 from petit.gateway.http.backchannel import add_backchannel
 from petit.gateway.http.chats import add_chats
-from petit.gateway.http.compat import Counter, add_compat, add_compat_of_callers
+from petit.gateway.http.compat import Counter, add_compat_of_callers, add_log_in, add_sign_up
 from petit.gateway.http.exchange import Door, exchange_of
 from petit.gateway.http.health import add_health
 from petit.gateway.http.markers import add_markers
@@ -50,6 +50,8 @@ class Handlers:
     sessions: Sessions
     counter: Counter
     """How often people may log in."""
+    sign_up: bool
+    """Whether anybody may make an account here; else there is no such route."""
 
 
 def api(
@@ -77,7 +79,9 @@ def api(
     router = app.router
     router.route_class = edge_route(None)
     add_health(router, readiness=readiness)
-    add_compat(router, sessions=handlers.sessions, counter=handlers.counter)
+    if handlers.sign_up:
+        add_sign_up(router, sessions=handlers.sessions, counter=handlers.counter)
+    add_log_in(router, sessions=handlers.sessions, counter=handlers.counter)
     add_backchannel(router, tokens=door.tokens, sessions=handlers.sessions)
     router.route_class = edge_route(door)
     add_chats(router, creating=handlers.creating, commands=handlers.commands, reads=handlers.reads)

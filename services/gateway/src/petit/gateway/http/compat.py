@@ -61,8 +61,8 @@ class Counter:
         exchange.budget.spend()
 
 
-def add_compat(router: APIRouter, *, sessions: Sessions, counter: Counter) -> None:
-    """Add the façades that nobody has a token for yet."""
+def add_sign_up(router: APIRouter, *, sessions: Sessions, counter: Counter) -> None:
+    """Add the façade for who has no account."""
 
     @router.post(
         "/signup",
@@ -76,6 +76,10 @@ def add_compat(router: APIRouter, *, sessions: Sessions, counter: Counter) -> No
         counter.count(request, body.username)
         made = await sessions.accounts.sign_up(body.username, password=body.password, name=body.name)
         return answer(made, status=201)
+
+
+def add_log_in(router: APIRouter, *, sessions: Sessions, counter: Counter) -> None:
+    """Add the façade for who has no token."""
 
     @router.post(
         "/login",

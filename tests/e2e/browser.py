@@ -47,21 +47,21 @@ class Pane:
         """What was composed here and has not come back by the stream."""
 
     @classmethod
-    async def opened(cls, context: BrowserContext, url: str, *, name: str) -> Self:
+    async def opened(cls, context: BrowserContext, url: str, *, name: str, password: str = "") -> Self:
         """Open the page as one person, and log in."""
         page = await context.new_page()
         await page.goto(f"{url}/?as={name}")
         pane = cls(page, page.get_by_role("region", name=name))
-        await pane.log_in()
+        await pane.log_in(password)
         return pane
 
-    async def log_in(self) -> None:
-        """Go to the issuer's page, whose form is Keycloak's, and come back; everybody's name is the password."""
+    async def log_in(self, secret: str = "") -> None:
+        """Go to the issuer's page, whose form is Keycloak's, and come back; the name is the password, unless given."""
         name = await self.root.get_attribute("aria-label") or ""
         await self.root.get_by_role("button", name="Log in").click()
         username, password = self.page.locator("#username"), self.page.locator("#password")
         await username.fill(name)
-        await password.fill(name)
+        await password.fill(secret or name)
         await self.page.locator("#kc-login").click()
         await self.until("Live")
 

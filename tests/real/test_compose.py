@@ -1,5 +1,6 @@
 """`docker compose up` as in docs/operations/compose.md: everything gets healthy, the doctor is content, people talk."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from typing import Final
 import httpx2
 import pytest
 
+from tests.e2e.browser import Pane, chromium, profile
 from tests.e2e.waiting import until
 from tests.real.engine import free_port, ok, require_engine, untimed
 
@@ -71,9 +73,8 @@ def test_the_doctor_finds_nothing(compose: Compose) -> None:
 
 @pytest.mark.timeout(180)
 def test_two_people_sign_up_log_in_and_talk_and_no_more_than_that_is_public(compose: Compose) -> None:
-    with httpx2.Client(base_url=compose.url, trust_env=False, timeout=60) as http:
-        names = [f"p{secrets.token_hex(8)}" for _ in range(2)]
-        ada, bob = (_entered(http, name) for name in names)
+    with _plain(compose.url) as http:
+        ada, bob = _entered(http), _entered(http)
         them = http.get("/v1/me", headers=bob).json()["id"]
         chat = http.post("/v1/chats", json={"kind": "dm", "members": [them]}, headers=ada).json()["id"]
         sent = http.post(f"/v1/chats/{chat}/messages", json={"text": "hello", "nonce": "1"}, headers=ada)
@@ -85,18 +86,58 @@ def test_two_people_sign_up_log_in_and_talk_and_no_more_than_that_is_public(comp
     assert hidden == [404, 404, 404]
 
 
-def _entered(http: httpx2.Client, name: str) -> dict[str, str]:
-    """Sign up and log in, as patiently as an app: a Keycloak that has just started may take too long at first."""
+@pytest.mark.browser
+@pytest.mark.timeout(240)
+async def test_two_people_log_in_on_keycloaks_own_page_and_chat_in_their_browsers(compose: Compose) -> None:
+    names = await asyncio.to_thread(_strangers, compose.url, 2)
+    lines = ["Hello Bob", "Hello Ada", "Is it raining?"]
+    async with chromium() as browser, profile(browser) as adas, profile(browser) as bobs:
+        ada, bob = [
+            await Pane.opened(context, compose.url, name=name, password=_PASSWORD)
+            for context, name in zip((adas, bobs), names, strict=True)
+        ]
+        await ada.begin(names[1], kind="person")
+        await ada.titled(names[1])
+        for number, line in enumerate(lines):
+            await (ada, bob)[number % 2].say(line)
+            for pane in (ada, bob):
+                await pane.until_shown(*lines[: number + 1])
 
-    def posted(path: str) -> list[httpx2.Response]:
+
+def _strangers(url: str, count: int) -> list[str]:
+    """Sign up people, and return their names."""
+    with _plain(url) as http:
+        return [_signed_up(http) for _ in range(count)]
+
+
+def _plain(url: str) -> httpx2.Client:
+    return httpx2.Client(base_url=url, trust_env=False, timeout=60)
+
+
+def _signed_up(http: httpx2.Client) -> str:
+    """Sign somebody up, and return the name."""
+    name = f"p{secrets.token_hex(8)}"
+    made = _posted(http, "/signup", name, within_s=90)
+    assert made.status_code in {201, 409}, made.text  # 409: an earlier try was done after all
+    return name
+
+
+def _entered(http: httpx2.Client) -> dict[str, str]:
+    """Sign somebody up and log them in, and return the headers of their requests."""
+    grant = _posted(http, "/login", _signed_up(http), within_s=60)
+    assert grant.status_code == 200, grant.text
+    return {"Authorization": f"Bearer {grant.json()['access_token']}"}
+
+
+def _posted(http: httpx2.Client, path: str, name: str, *, within_s: float) -> httpx2.Response:
+    """Post a name and the password as patiently as an app: a Keycloak that has just started may take too long."""
+
+    def posted() -> list[httpx2.Response]:
         answer = http.post(path, json={"username": name, "password": _PASSWORD})
         return [] if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE else [answer]
 
-    [made] = until(lambda: posted("/signup"), within_s=90, what=f"{name} has signed up")
-    assert made.status_code in {201, 409}, made.text  # 409: an earlier try was done after all
-    [grant] = until(lambda: posted("/login"), within_s=60, what=f"{name} has logged in")
-    assert grant.status_code == 200, grant.text
-    return {"Authorization": f"Bearer {grant.json()['access_token']}"}
+    [answer] = until(posted, within_s=within_s, what=f"{path} answers {name}")
+    return answer
 
 
 def _command() -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from cassandra.cluster import (
     Cluster,
     ExecutionProfile,
     NoHostAvailable,
-    ResponseFuture,
     Session,
 )
 from cassandra.io.libevreactor import LibevConnection
@@ -34,7 +33,7 @@ from cassandra.policies import (
 )
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, SimpleStatement, tuple_factory
 
-from petit.chat.adapters.cql.bridge import Bridge
+from petit.chat.adapters.cql.bridge import Bridge, Page, Row
 from petit.chat.adapters.cql.errors import translated
 from petit.chat.ports import CqlServer, StoreDown
 
@@ -45,20 +44,20 @@ WRITE_S: Final = 10.0
 IN_FLIGHT: Final = 128
 """Requests that one call has under way at once."""
 PAGE: Final = 2_000
-"""Rows that an answer brings at once; the driver fetches the next ones."""
+"""Rows of a table that an answer brings at once."""
 SCAN_S: Final = 30.0
 _CONNECT_S: Final = 5.0
 _RECONNECT_S: Final = 1.0
 _SPECULATE_S: Final = 0.25
 """Seconds after which a second node is asked the same. Only reads: all that we send may be done twice, but writes
 are late where all nodes are busy."""
-_WRITES: Final = "writes"
+_ALONE: Final = "alone"
+"""Writes, and what reads whole tables: one node is asked."""
 _PROTOCOL: Final = 4
 """The newest that both databases speak."""
 
 _log = structlog.get_logger(__name__)
 
-Row = tuple[Any, ...]
 Values = Sequence[Any]
 
 
@@ -126,7 +125,8 @@ class Database:
 
     async def rows(self, text: str, values: Values) -> list[Row]:
         """Return what a prepared question answers, all pages of it."""
-        return await self._answer(self._sent(self._prepared[text].bind(values)))
+        statement = self._prepared[text].bind(values)
+        return await self._whole(statement, self._sent(statement))
 
     async def many(self, text: str, values: Iterable[Values]) -> list[list[Row]]:
         """Return what one prepared question answers for each of many values, in their order; some are asked at once."""
@@ -135,38 +135,25 @@ class Database:
 
     async def write(self, groups: Iterable[Sequence[tuple[str, Values]]]) -> None:
         """Write groups of rows, some at once; when this returns, all are acknowledged. A group is one request."""
-        async for _ in self._pipelined(map(self._grouped, groups), profile=_WRITES, within=WRITE_S):
+        async for _ in self._pipelined(map(self._grouped, groups), profile=_ALONE, within=WRITE_S):
             pass
 
     async def scan(self, text: str) -> AsyncIterator[Row]:
         """Give every row that a question over a whole table answers, in no order."""
-        pages: asyncio.Queue[list[Row] | BaseException | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
         statement = SimpleStatement(text, fetch_size=PAGE, is_idempotent=True)
-        response = self._session.execute_async(statement, timeout=SCAN_S)
-
-        def page(rows: list[Row] | None) -> None:
-            loop.call_soon_threadsafe(pages.put_nowait, rows or [])
-
-        def failed(error: BaseException) -> None:
-            loop.call_soon_threadsafe(pages.put_nowait, error)
-
-        response.add_callbacks(page, failed)
-        while True:
-            found = await pages.get()
-            if isinstance(found, BaseException):
-                raise translated(found, where=self._where) from found
-            more = response.has_more_pages
-            if more:
-                response.start_fetching_next_page()
-            for row in found or []:
+        next_: asyncio.Future[Page] | None = self._sent(statement, profile=_ALONE, within=SCAN_S)
+        while next_ is not None:
+            page = await self._answer(next_)
+            next_ = None
+            if page.more:  # asked for while this one is looked at
+                next_ = self._sent(statement, profile=_ALONE, within=SCAN_S, after=page.more)
+            for row in page.rows:
                 yield row
-            if not more:
-                return
 
     async def run(self, text: str, values: Values = ()) -> list[Row]:
         """Run a statement that is not prepared, with `%s` for each value."""
-        return await self._answer(self._sent(SimpleStatement(text), values or None, within=SCAN_S))
+        statement = SimpleStatement(text)
+        return await self._whole(statement, self._sent(statement, values or None, within=SCAN_S))
 
     async def change(self, text: str) -> None:
         """Change the schema, and wait until all nodes agree on it.
@@ -174,10 +161,8 @@ class Database:
         Raises:
             StoreDown: they do not in time.
         """
-        future = self._bridge.future()
         response = self._session.execute_async(SimpleStatement(text), timeout=SCAN_S)
-        _Answer(response, future, self._bridge)
-        await self._answer(future)
+        await self._answer(self._bridge.answer(response))
         if not response.is_schema_agreed:
             raise StoreDown(f"{self._where}: the nodes do not agree on the schema yet")
 
@@ -224,19 +209,28 @@ class Database:
 
     async def _pipelined(self, statements: Iterable[Any], **options: Any) -> AsyncIterator[list[Row]]:
         """Send statements, at most so many at once, and give their answers in their order."""
-        waiting: deque[asyncio.Future[list[Row]]] = deque()
+        waiting: deque[tuple[Any, asyncio.Future[Page]]] = deque()
         try:
             for statement in statements:
-                waiting.append(self._sent(statement, **options))
+                waiting.append((statement, self._sent(statement, **options)))
                 if len(waiting) == IN_FLIGHT:
-                    yield await self._answer(waiting.popleft())
+                    yield await self._whole(*waiting.popleft())
             while waiting:
-                yield await self._answer(waiting.popleft())
+                yield await self._whole(*waiting.popleft())
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
 
-    async def _answer(self, future: "asyncio.Future[list[Row]]") -> list[Row]:
+    async def _whole(self, statement: Any, future: "asyncio.Future[Page]") -> list[Row]:
+        """Return the page that was asked for, and those behind it; each is a request of its own."""
+        page = await self._answer(future)
+        rows = page.rows
+        while page.more:
+            page = await self._answer(self._sent(statement, after=page.more))
+            rows = [*rows, *page.rows]
+        return rows
+
+    async def _answer(self, future: "asyncio.Future[Page]") -> Page:
         try:
             return await future
         except asyncio.CancelledError:
@@ -254,31 +248,12 @@ class Database:
         *,
         profile: Any = EXEC_PROFILE_DEFAULT,
         within: float = ANSWER_S,
-    ) -> "asyncio.Future[list[Row]]":
-        future = self._bridge.future()
-        response = self._session.execute_async(statement, values, timeout=within, execution_profile=profile)
-        _Answer(response, future, self._bridge)
-        return future
-
-
-class _Answer:
-    """Collects the pages of one answer, in the driver's thread."""
-
-    __slots__ = ("_bridge", "_future", "_response", "_rows")
-
-    def __init__(self, response: ResponseFuture, future: "asyncio.Future[Any]", bridge: Bridge) -> None:
-        self._response = response
-        self._future = future
-        self._bridge = bridge
-        self._rows: list[Row] = []
-        response.add_callbacks(self._page, bridge.fail, errback_args=(future,))
-
-    def _page(self, rows: list[Row] | None) -> None:
-        if self._response.has_more_pages:
-            self._rows.extend(rows or [])
-            self._response.start_fetching_next_page()
-        else:
-            self._bridge.succeed(self._rows + rows if self._rows and rows else rows or self._rows, self._future)
+        after: bytes | None = None,
+    ) -> "asyncio.Future[Page]":
+        response = self._session.execute_async(
+            statement, values, timeout=within, execution_profile=profile, paging_state=after
+        )
+        return self._bridge.answer(response)
 
 
 def _session(cluster: Cluster, keyspace: str | None) -> Session:
@@ -313,7 +288,7 @@ def _cluster(server: CqlServer) -> Cluster:
 
     profiles = {
         EXEC_PROFILE_DEFAULT: profile(ConstantSpeculativeExecutionPolicy(_SPECULATE_S, 1)),
-        _WRITES: profile(NoSpeculativeExecutionPolicy()),
+        _ALONE: profile(NoSpeculativeExecutionPolicy()),
     }
     return Cluster(
         list(server.hosts),

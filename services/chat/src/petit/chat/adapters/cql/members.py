@@ -8,7 +8,8 @@ intervals. That is nobody, unless a batch is just being written, or the process 
 from typing import Final
 
 from petit.chat.adapters.cql import statements as cql
-from petit.chat.adapters.cql.driver import Database, Row
+from petit.chat.adapters.cql.bridge import Row
+from petit.chat.adapters.cql.driver import Database
 from petit.chat.domain.rows import Chat, ChatRow, MemberRow
 from petit.contracts.ids import ChatId, Offset, UserId
 from petit.contracts.rules import ChatState, Member

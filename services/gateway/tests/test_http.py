@@ -241,9 +241,11 @@ async def test_ready_means_a_current_feed_and_a_right_clock(world: Edge) -> None
 
     for name, bad, good in (("lag_s", 6.0, 0.0), ("skew_s", -21.0, 0.0)):
         setattr(world.log, name, bad)
+        world.clock.forward(seconds=1)
         assert code(await client.get("/readyz")) == (503, "unavailable")
         assert (await client.get("/healthz")).status_code == 200
         setattr(world.log, name, good)
+        world.clock.forward(seconds=1)
     assert (await client.get("/readyz")).status_code == 200
 
 

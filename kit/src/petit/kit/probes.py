@@ -6,6 +6,7 @@ while that is down. On its way out a process is not ready any more, though it st
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from petit.contracts.problems import Code, Refused, Unavailable
+from petit.kit.clock import Clock, SystemClock
 from petit.kit.errors import LogFault, Outage
 from petit.kit.serving import ASGI
 
@@ -22,7 +24,10 @@ MAX_LAG_S: Final = 5.0
 """How far the feed of an edge that is ready may lag; one that lags more might write a send too late."""
 MAX_SKEW_S: Final = 20.0
 """How wrong the clock of an edge may be; the window in which the log knows duplicates is made for it."""
+KEPT_S: Final = 1.0
+"""How long an answer about readiness is given again, seconds: `/readyz` costs the log one question in that time."""
 _WITHIN_S: Final = 1.0
+_CLOCK: Final = SystemClock()
 _OK: Final = b'{"ok":true}'
 
 Check = Callable[[], Awaitable[str | None]]
@@ -49,13 +54,20 @@ class Timekeeper(Protocol):
 class Readiness:
     """Whether a process should be given requests.
 
+    Anybody may ask as often as they like: whoever comes within `KEPT_S` of an answer gets the same one.
+
     Args:
         checks: What must be right, in the order in which it is looked at.
+        clock: Measures how old an answer is.
     """
 
-    def __init__(self, checks: Sequence[Check]) -> None:
+    def __init__(self, checks: Sequence[Check], *, clock: Clock = _CLOCK) -> None:
         self._checks = tuple(checks)
+        self._clock = clock
         self._leaving = False
+        self._found: str | None = None
+        self._kept_until = -math.inf
+        self._looking = asyncio.Lock()
 
     async def leave(self, *, after_s: float) -> None:
         """Be ready no more, and go on for a while, so that whoever sends requests here learns it first."""
@@ -64,8 +76,13 @@ class Readiness:
 
     async def wrong(self) -> str | None:
         """Return what is wrong, in one sentence; None where nothing is. Never raises for what is only down."""
-        if self._leaving:
-            return "this process is about to stop"
+        async with self._looking:
+            if not self._leaving and self._clock.monotonic() >= self._kept_until:
+                self._found = await self._look()
+                self._kept_until = self._clock.monotonic() + KEPT_S
+        return "this process is about to stop" if self._leaving else self._found
+
+    async def _look(self) -> str | None:
         for check in self._checks:
             try:
                 found = await check()
@@ -78,9 +95,9 @@ class Readiness:
         return None
 
 
-def of_edge(feed: Reading, log: Timekeeper) -> Readiness:
+def of_edge(feed: Reading, log: Timekeeper, *, clock: Clock = _CLOCK) -> Readiness:
     """Return the readiness of a process that takes requests from apps."""
-    return Readiness([_FeedIsCurrent(feed), _ClockIsRight(log)])
+    return Readiness([_FeedIsCurrent(feed), _ClockIsRight(log)], clock=clock)
 
 
 class _FeedIsCurrent:

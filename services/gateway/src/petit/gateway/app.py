@@ -130,7 +130,7 @@ class Gateway:
         self._doing = Doing(
             sending=handlers.sending, views=handlers.views, deliveries=handlers.deliveries, limits=self._limits
         )
-        self.readiness = of_edge(ports.feed, ports.log)
+        self.readiness = of_edge(ports.feed, ports.log, clock=ports.clock)
         """What `/readyz` answers."""
         door = Door(ports.tokens, self._limits)
         self.api: FastAPI = api(

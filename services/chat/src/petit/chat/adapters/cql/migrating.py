@@ -64,7 +64,8 @@ async def migrate(server: CqlServer, *, replication: int) -> list[int]:
 
     Raises:
         StoreDown: the cluster cannot be reached, or its nodes do not agree in time: try again.
-        StoreBroken: the schema is newer than this program, or we may not change it.
+        StoreBroken: the schema is newer than this program, or of a version before the first one; or we may not
+            change it.
     """
     if not _NAME.fullmatch(server.keyspace):
         raise StoreBroken(f"{server.keyspace!r} cannot be a keyspace: letters, digits and _, 48 at most")
@@ -84,16 +85,25 @@ async def check(db: Database, server: CqlServer) -> None:
 
     Raises:
         StoreDown: it is older, or not there: somebody must run `petit migrate`, and then it is.
-        StoreBroken: it is newer.
+        StoreBroken: it is newer, or older than all that this program can bring up.
     """
     ours = max(versions())
     try:
         theirs = max((version for (version,) in await db.run(_READ.format(server.keyspace))), default=0)
     except StoreBroken:  # no such keyspace or table
         theirs = 0
+    _refuse_older(theirs, server=server)
     if theirs < ours:
         raise StoreDown(f"{server} has schema version {theirs}, and this program needs {ours}: run `petit migrate`")
     _refuse_newer(theirs, ours=ours, server=server)
+
+
+def _refuse_older(theirs: int, *, server: CqlServer) -> None:
+    if 0 < theirs < min(versions()):
+        raise StoreBroken(
+            f"{server} has schema version {theirs}, which was never released and keeps rows elsewhere:"
+            " name another keyspace and run `petit migrate`; chat folds the log into it anew"
+        )
 
 
 def _refuse_newer(theirs: int, *, ours: int, server: CqlServer) -> None:
@@ -104,6 +114,7 @@ def _refuse_newer(theirs: int, *, ours: int, server: CqlServer) -> None:
 async def _migrate(db: Database, server: CqlServer, keep: _Keep) -> list[int]:
     there = {version for (version,) in await db.run(_READ.format(server.keyspace))}
     known = versions()
+    _refuse_older(max(there, default=0), server=server)
     _refuse_newer(max(there, default=0), ours=max(known), server=server)
     missing = [version for version in known if version not in there]
     for version in missing:

@@ -1,6 +1,7 @@
 """Where rows go, and which of two holds: pure functions of the log, so that whoever folds it writes the same.
 
-Partitions are cut so that none grows past 100 MB. What has a number in its chat is cut by that number: messages by
+Partitions are cut so that none grows past 100 MB, even if every signal in it is as large as a gateway lets through:
+64 KiB and its envelope. What has a number in its chat is cut by that number: messages by
 seq, the timeline by how many signals the chat has had. What has none (a person's signals come from many chats, each
 folded by its owner) is cut by stretches of the log.
 
@@ -13,9 +14,9 @@ from typing import Final
 
 from petit.contracts.ids import Offset
 
-BUCKET: Final = 10_000
+BUCKET: Final = 1_000
 """Messages of a chat in one partition."""
-SLICE: Final = 10_000
+SLICE: Final = 1_000
 """Signals of a chat in one partition of its timeline."""
 WINDOW: Final = 1 << 20
 """Offsets of which one person's signals, or those of another scope, share a partition."""

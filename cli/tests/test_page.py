@@ -34,6 +34,15 @@ async def test_every_file_is_served_with_its_type_and_under_the_policy(browser: 
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
 
 
+async def test_it_may_ask_an_issuer_at_another_origin_and_nobody_else() -> None:
+    app = page(issuer="https://sso.test")
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        policy = (await client.get("/")).headers["content-security-policy"]
+
+    assert "; connect-src 'self' https://sso.test; " in policy
+    assert policy.count("https:") == 1
+
+
 async def test_the_page_is_whole_whatever_is_asked_of_it(browser: httpx2.AsyncClient) -> None:
     answer = await browser.get("/?as=ada")
 

@@ -63,6 +63,27 @@ async def test_two_people_chat_side_by_side(
         assert [row["seq"] for row in await bob.shown()] == [1, 2]
 
 
+async def test_the_issuer_may_be_at_another_origin_than_the_page(
+    people: People, stack: LocalStack, browser: Browser
+) -> None:
+    (ada,) = await people(1)
+    asked: list[str] = []
+
+    async with profile(browser) as context:
+        context.on("request", lambda request: asked.append(request.url))
+        url = stack.url.replace("127.0.0.1", "localhost")
+        pane = await Pane.opened(context, url, name=ada.username)
+        await pane.page.reload()
+        await pane.until("Live")
+        await pane.root.get_by_role("button", name="Log out").click()
+        await expect(pane.root.get_by_role("button", name="Log in")).to_be_visible()
+
+    tokens = [each for each in asked if each.endswith("/token")]
+    assert tokens == [f"{stack.issuer}/protocol/openid-connect/token"] * 2
+    assert f"{stack.issuer}/protocol/openid-connect/logout" in asked
+    assert f"{url}/v1/me" in asked
+
+
 async def test_a_reload_goes_on_without_a_password(people: People, stack: LocalStack, browser: Browser) -> None:
     ada, bob = await people(2)
     chat = (await bob.client.create_chat("group", title="Garden", members=[ada.id])).id

@@ -152,7 +152,10 @@ def test_the_proxy_answers_with_the_pages_files_and_headers() -> None:
     said = dict(re.findall(r'http-after-response set-header (\S+) "(.*)"$', done.stdout, re.MULTILINE))
     served = set(re.findall(r"if \{ path (\S+) \}$", done.stdout, re.MULTILINE))
 
-    index = TestClient(page()).get("/")
+    said["Content-Security-Policy"] = said["Content-Security-Policy"].replace(
+        "${PETIT_PROXY_ELSEWHERE}", " https://sso.test"
+    )
+    index = TestClient(page(issuer="https://sso.test")).get("/")
 
     assert {name.lower(): index.headers[name] for name in said} == {name.lower(): said[name] for name in said}
     assert {"content-security-policy", "x-content-type-options"} <= {name.lower() for name in said}

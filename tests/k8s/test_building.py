@@ -91,6 +91,7 @@ def test_what_a_site_fills_in_reaches_everybody_who_needs_it(built: dict[Overlay
         settings["PETIT_GATEWAY_ISSUER"] == settings["PETIT_NOTIFIER_ISSUER"] == "https://sso.example.org/realms/petit"
     )
     assert settings["PETIT_GATEWAY_SIGNUP"] == "false"
+    assert {"name": "PETIT_PROXY_ISSUER", "value": "https://sso.example.org/realms/petit"} in container["env"]
     assert {"name": "PETIT_PROXY_TRUSTED", "value": "10.244.0.0/16"} in container["env"]
     assert [value for value in settings.values() if value in {"", '["origin"]'}] == []
 

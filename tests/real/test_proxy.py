@@ -1,17 +1,20 @@
-"""The proxy alone: whom it believes when somebody says where a request comes from."""
+"""The proxy alone: whom it believes when somebody says where a request comes from, and whom the page may ask."""
 
 import json
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.real.engine import Net, Recipe
+from tests.real.engine import Box, Net, Recipe
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
-PROXY: Final = Path(__file__).parents[2] / "deploy/docker/proxy"
+ROOT: Final = Path(__file__).parents[2]
+PROXY: Final = ROOT / "deploy/docker/proxy"
+PAGE: Final = ROOT / "cli/src/petit/cli/page/static"
 INGRESS: Final = "127.0.0.2"
 """Stands before the proxy, and is trusted; 127.0.0.1 is anybody else."""
 ASKED: Final = """
@@ -52,6 +55,20 @@ os._exit(0)  # the server's threads need not be waited for
 """A gateway, and one request by the proxy from an address, with what is said of where it comes from."""
 
 
+POLICY: Final = """
+import time, urllib.request
+until = time.monotonic() + 30
+while True:
+    try:
+        print(urllib.request.urlopen("http://127.0.0.1:8080/").headers["Content-Security-Policy"])
+        break
+    except OSError:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+"""
+"""Under which policy the page is served."""
+
+
 @pytest.fixture
 def net() -> Iterator[Net]:
     with Net() as made:
@@ -67,18 +84,26 @@ def told(net: Net, source: str, *said: str, trusted: str) -> list[str]:
         said: What they say in `X-Forwarded-For`, a header each.
         trusted: `PETIT_PROXY_TRUSTED`.
     """
-    box = net.boxes.get("proxy") or net.box("proxy", _recipe(trusted))
-    box.ensure()
-    code, printed = box.run("python3", "-I", "-S", "-c", ASKED, source, *said)
-    assert code == 0, printed
-    found: list[str] = json.loads(printed)
+    box = net.boxes.get("proxy") or net.box("proxy", _recipe(PETIT_PROXY_TRUSTED=trusted))
+    found: list[str] = json.loads(_run(box, ASKED, source, *said))
     return found
 
 
-def _recipe(trusted: str) -> Recipe:
-    env = {"PETIT_PROXY_GATEWAY": "127.0.0.1:9000", "PETIT_PROXY_TRUSTED": trusted}
-    files = {"/etc/petit/haproxy.cfg": PROXY / "haproxy.cfg", "/petit/start": PROXY / "start"}
-    return Recipe(image="petit/proxy:dev", command=["sh", "/petit/start"], env=env, files=files)
+def _run(box: Box, script: str, *arguments: str) -> str:
+    box.ensure()
+    code, printed = box.run("python3", "-I", "-S", "-c", script, *arguments)
+    assert code == 0, printed
+    return printed
+
+
+def _recipe(files: Mapping[str, Path] | None = None, **env: str) -> Recipe:
+    ours = {"/etc/petit/haproxy.cfg": PROXY / "haproxy.cfg", "/petit/start": PROXY / "start"}
+    return Recipe(
+        image="petit/proxy:dev",
+        command=["sh", "/petit/start"],
+        env=env | {"PETIT_PROXY_GATEWAY": "127.0.0.1:9000"},
+        files=ours | dict(files or {}),
+    )
 
 
 def test_who_stands_before_the_proxy_is_believed_and_nobody_else(net: Net) -> None:
@@ -96,3 +121,21 @@ def test_who_stands_before_the_proxy_is_believed_and_nobody_else(net: Net) -> No
 
 def test_nobody_is_believed_where_nobody_stands_before_it(net: Net) -> None:
     assert told(net, INGRESS, "203.0.113.9", trusted="") == [INGRESS]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "asked"),
+    [
+        ("", "'self'"),
+        ("https://sso.example.org/realms/petit", "'self' https://sso.example.org"),
+        ("http://sso.test:8443/realms/petit", "'self' http://sso.test:8443"),
+    ],
+)
+def test_the_page_may_ask_the_issuer_and_nobody_else(net: Net, tmp_path: Path, *, issuer: str, asked: str) -> None:
+    made = subprocess.run(["sh", PROXY / "page", PAGE], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "page.cfg").write_text(made.replace(str(PAGE), "/usr/share/petit/page"))
+    files = {"/etc/petit/page.cfg": tmp_path / "page.cfg"}
+
+    policy = _run(net.box("proxy", _recipe(files, PETIT_PROXY_ISSUER=issuer)), POLICY)
+
+    assert f"; connect-src {asked}; " in policy

@@ -249,6 +249,13 @@ async def test_ready_means_a_current_feed_and_a_right_clock(world: Edge) -> None
     assert (await client.get("/readyz")).status_code == 200
 
 
+async def test_who_has_no_token_yet_is_told_who_gives_them() -> None:
+    async with opened(options=Options(issuer="https://sso.test/realms/petit")) as world:
+        told = await world.client(None).get("/.well-known/petit")
+
+    assert (told.status_code, told.json()) == (200, {"issuer": "https://sso.test/realms/petit"})
+
+
 async def test_a_client_that_is_gone_leaves_nothing(world: Edge) -> None:
     chat = await world.create("ada")
     before = world.log.last

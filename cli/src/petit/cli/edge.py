@@ -76,7 +76,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
                 clock=clock,
             )
             ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, issuer=people, clock=clock)
-            front = gateway(ports, options=_options(settings))
+            front = gateway(ports, options=_options(settings, issuer=realm.issuer))
             live = notifier(
                 nc,
                 feed=feed,
@@ -89,7 +89,7 @@ async def edge(place: Place) -> AsyncIterator[None]:
             reading = tasks.create_task(feed.run(), name="feed")
             await feed.started()
             await recall(nc, verifier.revocations, name=place.name)
-            app = by_path(live=live, issuer=log_in, page=page(), gateway=front.asgi)
+            app = by_path(live=live, issuer=log_in, page=page(issuer=place.url), gateway=front.asgi)
             async with front.running(nc), live.running():
                 sock = listen(HOST, port=place.port, reuse_port=True)
                 async with serving(app, sock=sock, grace_s=_GRACE_S, drain=live.drain):
@@ -119,8 +119,9 @@ def _issuer_settings(settings: LocalSettings) -> IssuerSettings:
     return IssuerSettings(token_s=settings.token_s, session_s=settings.session_s, logins_per_s=settings.logins_per_s)
 
 
-def _options(settings: LocalSettings) -> Options:
+def _options(settings: LocalSettings, *, issuer: str) -> Options:
     return Options(
+        issuer=issuer,
         origins=settings.origins,
         secure_cookies=False,
         writes_per_s=settings.writes_per_s,

@@ -1,9 +1,9 @@
 """The page at `/`, on which people chat live: static files, no build step, nothing from elsewhere.
 
-`/` shows two people side by side, `/?as=ada` one alone. Each pane is a session of its own, logged in at the
-issuer's page (authorization code with PKCE); its refresh token stays in the tab's `sessionStorage`, so that a reload
-goes on. A browser that the issuer knows already is the same person in each pane: two people need two profiles there,
-but not with the development issuer, which asks every time.
+`/` shows two people side by side, `/?as=ada` one alone. Each pane is a session of its own, logged in at the page of
+the issuer that the gateway names, at whatever origin (authorization code with PKCE); its refresh token stays in the
+tab's `sessionStorage`, so that a reload goes on. A browser that the issuer knows already is the same person in each
+pane: two people need two profiles there, but not with the development issuer, which asks every time.
 
 How a pane gets its stream:
 

@@ -16,21 +16,13 @@ _POLICY: Final = (
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self'",
-    "connect-src 'self'",
+    "connect-src {asked}",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
 )
-_HEADERS: Final = {
-    "Cache-Control": "no-cache",  # kept, but asked about each time: the ETag answers
-    "Content-Security-Policy": "; ".join(_POLICY),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +32,35 @@ class _File:
     etag: str
 
 
-def page() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return the ASGI app that answers `/` and `/page/…`, with the untouched scope; anything else is a 404."""
+def page(*, issuer: str | None = None) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return the ASGI app that answers `/` and `/page/…`, with the untouched scope; anything else is a 404.
+
+    Args:
+        issuer: An origin that the page may ask beside its own, where the issuer is not there.
+    """
+    always = _headers(issuer)
     served = {"/" if name == "index.html" else f"/page/{name}": file for name, file in _files().items()}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the page is served over http, not {scope['type']}")
-        response = _response(served.get(scope["path"]), method=scope["method"], headers=dict(scope["headers"]))
+        file = served.get(scope["path"])
+        response = _response(file, method=scope["method"], headers=dict(scope["headers"]), always=always)
         await response(scope, receive, send)
 
     return app
+
+
+def _headers(issuer: str | None) -> dict[str, str]:
+    asked = "'self'" if issuer is None else f"'self' {issuer}"
+    return {
+        "Cache-Control": "no-cache",  # kept, but asked about each time: the ETag answers
+        "Content-Security-Policy": "; ".join(_POLICY).format(asked=asked),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 def _files() -> dict[str, _File]:
@@ -62,12 +72,12 @@ def _files() -> dict[str, _File]:
     return found
 
 
-def _response(file: _File | None, *, method: str, headers: dict[bytes, bytes]) -> Response:
+def _response(file: _File | None, *, method: str, headers: dict[bytes, bytes], always: dict[str, str]) -> Response:
     if file is None:
-        return PlainTextResponse("There is no such page.\n", status_code=HTTPStatus.NOT_FOUND, headers=_HEADERS)
+        return PlainTextResponse("There is no such page.\n", status_code=HTTPStatus.NOT_FOUND, headers=always)
     if method not in {"GET", "HEAD"}:
-        return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers=_HEADERS | {"Allow": "GET, HEAD"})
-    with_etag = _HEADERS | {"ETag": file.etag}
+        return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers=always | {"Allow": "GET, HEAD"})
+    with_etag = always | {"ETag": file.etag}
     if _matches(headers.get(b"if-none-match", b"").decode("latin-1"), etag=file.etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=with_etag)
     response = Response(file.content, media_type=file.media_type, headers=with_etag)

@@ -69,6 +69,7 @@ async def main(settings: Settings) -> None:
 
 def _options(settings: Settings) -> Options:
     return Options(
+        issuer=settings.issuer,
         origins=settings.origins,
         secure_cookies=settings.secure_cookies,
         writes_per_s=settings.writes_per_s,

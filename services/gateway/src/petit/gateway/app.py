@@ -94,6 +94,8 @@ class Ports:
 class Options:
     """What a deployment decides."""
 
+    issuer: str = ""
+    """The realm's URL, exactly as in tokens, for apps to find it; empty where none asks."""
     origins: frozenset[str] = frozenset()
     """Origins whose pages may read answers (CORS)."""
     secure_cookies: bool = False
@@ -265,6 +267,7 @@ def _handlers(ports: Ports, *, options: Options, limits: Limits) -> Handlers:
             tokens=ports.tokens,
             clock=ports.clock,
         ),
+        issuer=options.issuer,
         sign_up=options.sign_up,
         counter=Counter(limits=limits, per_address=options.count_addresses, proxies=networks(options.trusted_proxies)),
     )

@@ -1,6 +1,6 @@
 /** One person's way into the API: a log-in, and calls that are tried again until their answer is final. */
 
-import { CLIENT, ISSUER } from "./login.js";
+import { CLIENT, issuer } from "./login.js";
 
 const MARGIN_MS = 30_000; // a token that ends sooner is renewed before it is used
 
@@ -48,7 +48,7 @@ export class Api {
   async logOut() {
     sessionStorage.removeItem(this.#key);
     const body = new URLSearchParams({ client_id: CLIENT, refresh_token: this.#grant.refresh_token });
-    await fetch(`${ISSUER}/logout`, { method: "POST", body }).catch(() => null);
+    await fetch(`${await issuer()}/logout`, { method: "POST", body }).catch(() => null);
   }
 
   /** Return a token that is good for a while yet. */
@@ -62,7 +62,7 @@ export class Api {
 
   async #ask(form) {
     const body = new URLSearchParams({ client_id: CLIENT, ...form });
-    const answer = await fetch(`${ISSUER}/token`, { method: "POST", body });
+    const answer = await fetch(`${await issuer()}/token`, { method: "POST", body });
     const grant = await answer.json().catch(() => ({}));
     if (!answer.ok) {
       const final = form.refresh_token && (answer.status === 400 || answer.status === 401);

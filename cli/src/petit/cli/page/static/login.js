@@ -1,12 +1,27 @@
 /** Log-in at the issuer's own page: authorization code with PKCE (RFC 7636). No password is ever seen here. */
 
-export const ISSUER = "/realms/petit/protocol/openid-connect";
 export const CLIENT = "petit-web";
 const KEPT = "petit.login"; // what a log-in that is under way has to be asked for when the browser comes back
 
 const base64url = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const chance = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+
+let found = null;
+
+/** Return where the issuer's endpoints are, at whatever origin: the gateway says who it is. Asked once. */
+export function issuer() {
+  return (found ??= ask().catch((error) => {
+    found = null;
+    throw error;
+  }));
+}
+
+async function ask() {
+  const answer = await fetch("/.well-known/petit", { credentials: "omit" });
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+  return `${(await answer.json()).issuer}/protocol/openid-connect`;
+}
 
 /** This page's address without what the issuer adds to it. */
 function here() {
@@ -30,7 +45,7 @@ export async function goToLogIn(pane) {
     code_challenge_method: "S256",
     login_hint: pane,
   });
-  location.assign(`${ISSUER}/auth?${asked}`);
+  location.assign(`${await issuer()}/auth?${asked}`);
 }
 
 /** Return what the browser came back with, once: `{pane, form}` to be exchanged for tokens, `{pane, error}`, or null. */

@@ -28,6 +28,7 @@ from petit.gateway.http.problems import internal, problem_response
 from petit.gateway.http.route import edge_route, refused_by_fastapi
 from petit.gateway.http.send import chat_in
 from petit.gateway.http.tickets import add_tickets
+from petit.gateway.http.wellknown import add_well_known
 from petit.gateway.ports import Clock, Feed, Tickets
 from petit.kit.probes import Readiness
 
@@ -50,6 +51,8 @@ class Handlers:
     sessions: Sessions
     counter: Counter
     """How often people may log in."""
+    issuer: str
+    """The realm's URL, which apps are told."""
     sign_up: bool
     """Whether anybody may make an account here; else there is no such route."""
 
@@ -79,6 +82,7 @@ def api(
     router = app.router
     router.route_class = edge_route(None)
     add_health(router, readiness=readiness)
+    add_well_known(router, issuer=handlers.issuer)
     if handlers.sign_up:
         add_sign_up(router, sessions=handlers.sessions, counter=handlers.counter)
     add_log_in(router, sessions=handlers.sessions, counter=handlers.counter)

@@ -11,7 +11,7 @@ import pytest
 
 from petit.chat.adapters.cql import places, statements
 from petit.chat.adapters.cql.driver import connected
-from petit.chat.adapters.cql.places import BUCKET, SLICE, bucket
+from petit.chat.adapters.cql.places import BUCKET, SHARDS, SLICE, bucket
 from petit.chat.adapters.cql.store import CqlStore
 from petit.chat.domain.fold import fold_chat
 from petit.chat.domain.rows import Batch
@@ -21,7 +21,7 @@ from petit.gateway.domain.bodies import MAX_FILES, MAX_MENTIONS, MAX_NONCE, MAX_
 from petit.gateway.http.exchange import MAX_BODY
 from services.chat.tests.cqlstores import commit, emptied
 from services.chat.tests.histories import CHATS, PEOPLE, Stored, cut, everywhere, fold, signal
-from services.chat.tests.test_repository import created, said, viewed
+from services.chat.tests.test_repository import created, left, said, viewed
 from tests.e2e.scale import FULL, scaled, within
 from tests.real.servers import Cassandra
 
@@ -106,7 +106,7 @@ async def test_every_question_is_one_partition_or_a_handful_of_rows(store: CqlSt
         "person_signals": (2, lambda: store.person_signals(BOB, after=Offset(0), to=Offset(200), limit=50)),
         "markers": (1, lambda: store.markers([(ROOM, ADA), (ROOM, BOB)])),
         "delivered": (1, lambda: store.delivered([(ROOM, ADA), (ROOM, BOB)])),
-        "rooms": (1, lambda: store.rooms("ti", after=None, limit=50)),
+        "rooms": (SHARDS, lambda: store.rooms("ti", after=None, limit=50)),
     }
     for name, (most, ask) in questions.items():
         asked.requests.clear()
@@ -131,6 +131,32 @@ async def test_a_page_across_the_end_of_a_bucket_is_two_requests(
 
     assert [row.seq for row in rows] == list(range(40, 90))
     assert len(asked.requests) == 2
+
+
+async def test_a_page_of_rooms_is_as_many_partitions_whatever_rooms_are_called(store: CqlStore) -> None:
+    rooms = [ChatId(f"00000000-0000-7000-8000-{number:012}") for number in range(300)]
+    log = [created(room, "room", ADA, title=f"{chr(0x4E00 + number)}") for number, room in enumerate(rooms)]
+    await fold(store, cut(log, [100]))
+    asked = Asked(store)
+
+    found = await store.rooms("", after=None, limit=50)
+
+    assert [listing.chat for listing in found] == rooms[:50]
+    assert len(asked.requests) == SHARDS
+
+
+async def test_a_room_that_is_renamed_or_left_by_all_leaves_nothing_in_the_directory(store: CqlStore) -> None:
+    def renamed(title: str) -> Stored:
+        return signal(ROOM, "chat.updated", by=ADA, data={"title": title}, id=f"renamed-{title}")
+
+    log = [created(ROOM, "room", ADA), *(renamed(f"title {number}") for number in range(50)), renamed("Title")]
+    await fold(store, cut(log, [1]))
+    await fold(store, cut(log, [3]), forget=True)
+    rows = await store._db.run("SELECT folded, chat, offset FROM directory")  # noqa: SLF001 - every row there is
+    assert rows == [("title", ROOM, len(log))]
+
+    await fold(store, cut([*log, left(ROOM, ADA)], [3]))
+    assert await store._db.run("SELECT folded FROM directory") == []  # noqa: SLF001 - as above
 
 
 class Asked:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from petit.chat.domain.rows import ChatRow
-from petit.chat.handlers import one_chat
+from petit.chat.domain.rows import ChatRow, RoomRow
+from petit.chat.handlers import many_chats, one_chat
 from petit.chat.handlers.model import Model
 from petit.chat.handlers.reach import Reach
 from petit.chat.ports import Repository
@@ -16,7 +16,7 @@ from petit.contracts.problems import Code, Refused
 from petit.contracts.signals import ChatUpdated, ChatUpdatedData
 from services.chat.tests.asking import Edge, now
 from services.chat.tests.histories import CHATS, cut, fold
-from services.chat.tests.test_repository import created, said
+from services.chat.tests.test_repository import batch, created, said
 
 ADA, BOB, ZOE = UserId("ada"), UserId("bob"), UserId("zoe")
 
@@ -238,6 +238,47 @@ async def test_rooms_are_found_by_the_beginning_of_their_title(edge: Edge) -> No
     assert [room.title for room in page.items] == ["Straße", "strasse 2"]
     assert [room.title for room in rest.items] == ["STRASSENBAHN"]
     assert rest.next is None
+
+
+async def test_a_page_of_rooms_tells_nothing_of_a_room_that_it_does_not_show(repository: Repository) -> None:
+    """Rows that no chat's row bears out: of a batch that is being written, or come back from the dead."""
+    rooms = [ChatId(f"00000000-0000-7000-8000-{number:012}") for number in range(9)]
+    await fold(repository, cut([created(room, "room", ADA, title="A room") for room in rooms], [9]))
+    ghosts = [ChatId(f"00000000-0000-7000-9000-{number:012}") for number in range(30)]
+    rows = [RoomRow(title, chat, Offset(99), listed=True) for title in ("a", "a room", "a root") for chat in ghosts]
+    rows += [RoomRow("a secret title", rooms[3], Offset(99), listed=True)]
+    await repository.commit(batch(rooms=rows))
+    model = Model(repository=repository, reach=Reach())
+
+    shown: list[resources.Chat] = []
+    ask = rpc.RoomsAsk(viewer=ZOE, prefix="A", limit=4)
+    for count in (4, 4, 1):
+        answer = await many_chats.rooms(model, ask)
+        assert answer.body is not None
+        assert len(answer.body.items) == count
+        shown += answer.body.items
+        if answer.body.next is not None:
+            assert answer.body.next == ("a room", shown[-1].id)
+        ask = ask.model_copy(update={"after": answer.body.next})
+
+    assert ask.after is None
+    assert [room.id for room in shown] == rooms
+
+
+async def test_a_room_with_the_longest_title_can_be_paged_from(repository: Repository) -> None:
+    """Folding makes eighteen characters of one of these: the place must still fit into a cursor."""
+    rooms = [ChatId(f"00000000-0000-7000-8000-{number:012}") for number in range(3)]
+    await fold(repository, cut([created(room, "room", ADA, title="\ufdfa" * 200) for room in rooms], [9]))
+    model = Model(repository=repository, reach=Reach())
+
+    found = await many_chats.rooms(model, rpc.RoomsAsk(viewer=ZOE, prefix="\ufdfa", limit=2))
+
+    assert found.body is not None
+    assert found.body.next is not None
+    assert len(found.body.next[0]) == 200
+    rest = await many_chats.rooms(model, rpc.RoomsAsk(viewer=ZOE, prefix="\ufdfa", after=found.body.next))
+    assert rest.body is not None
+    assert [room.id for room in (*found.body.items, *rest.body.items)] == rooms
 
 
 async def test_a_backlog_is_the_newest_part_of_a_stretch(edge: Edge) -> None:

@@ -144,7 +144,7 @@ async def test_rooms_are_listed_by_title_and_found_by_its_beginning(repository: 
     await repository.commit(batch(rooms=[room("beta", 1), room("alpine 😀", 6), room("alq", 7)]))
 
     found = await repository.rooms("alp", after=None, limit=2)
-    rest = await repository.rooms("alp", after=(found[-1].folded, found[-1].chat), limit=9)
+    rest = await repository.rooms("alp", after=found[-1], limit=9)
     assert [row.folded for row in (*found, *rest)] == ["alp", "alpha", "alpine 😀"]
     assert [row.folded for row in await repository.rooms("", after=None, limit=9)] == [
         "",
@@ -153,6 +153,25 @@ async def test_rooms_are_listed_by_title_and_found_by_its_beginning(repository: 
         "alpine 😀",
         "alq",
     ]
+
+
+async def test_the_directory_is_in_order_whatever_titles_begin_with_and_page_it_falls_into(
+    repository: Repository,
+) -> None:
+    titles = [chr(0x4E00 + number * 7) + "x" * (number % 3) for number in range(120)] + ["same"] * 30 + ["", "😀", "~"]
+    rooms = [RoomRow(title, ChatId(f"room {n}"), Offset(n + 1), listed=True) for n, title in enumerate(titles)]
+    gone = [row._replace(offset=Offset(500 + row.offset), listed=False) for row in rooms[::3]]
+    await repository.commit(batch(rooms=rooms))
+    await repository.commit(batch(rooms=gone))
+    await repository.commit(batch(rooms=rooms[:10]))
+
+    pages = [await repository.rooms("", after=None, limit=25)]
+    while len(pages[-1]) == 25:
+        pages.append(await repository.rooms("", after=pages[-1][-1], limit=25))
+
+    left = sorted((row.folded, row.chat) for row in set(rooms) - set(rooms[::3]))
+    assert [tuple(listing) for page in pages for listing in page] == left
+    assert [row.folded for row in await repository.rooms("same", after=None, limit=99)] == ["same"] * 20
 
 
 async def test_a_batch_that_is_written_again_changes_nothing(repository: Repository) -> None:

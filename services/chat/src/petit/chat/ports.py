@@ -8,7 +8,7 @@ rows when ownership overlaps, and that is harmless.
 What is read reflects every commit that was acknowledged before the question; it may reflect one under way.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol
@@ -20,7 +20,6 @@ from petit.chat.domain.rows import (
     MemberRow,
     MembershipRow,
     PersonRow,
-    RoomRow,
     SignalRow,
     VoidRow,
 )
@@ -64,6 +63,14 @@ class LastMessage(NamedTuple):
 
     seq: Seq
     offset: Offset
+
+
+class Listing(NamedTuple):
+    """A room's place in the directory."""
+
+    folded: str
+    """The title as `titles.folded` makes it."""
+    chat: ChatId
 
 
 class Repository(Protocol):
@@ -180,8 +187,12 @@ class Repository(Protocol):
         """Return how far messages have reached people; absent where none has."""
         ...
 
-    async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> Sequence[RoomRow]:
-        """Return listed rooms behind a place whose folded title begins with `prefix`, by folded title, then chat."""
+    async def rooms(self, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:
+        """Return listed rooms behind a place whose folded title begins with `prefix`, by folded title, then chat.
+
+        One may be a title that the room had, or is about to have: what holds is the chat's row (`ChatRow.listed`).
+        What this costs does not grow with how many rooms there are, what they are called, or were called once.
+        """
         ...
 
 

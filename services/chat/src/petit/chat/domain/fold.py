@@ -20,7 +20,7 @@ from petit.chat.domain.rows import (
     SignalRow,
     VoidRow,
 )
-from petit.chat.domain.titles import folded
+from petit.chat.domain.titles import listing
 from petit.contracts import rules
 from petit.contracts.ids import Offset, Seq, UserId
 from petit.contracts.rules import ChatState, Member, Verdict, Void, VoidReason
@@ -101,11 +101,6 @@ def rules_version(payload: bytes) -> int | None:
     return signal.data.version if isinstance(signal, OpsRules) else None
 
 
-def listing(state: ChatState) -> str | None:
-    """Return the title under which anyone can find a chat; None unless it is a room with somebody in it."""
-    return folded(state.title or "") if state.kind == "room" and state.members else None
-
-
 def _place(chat: Chat, signal: Signal, *, row: SignalRow, also: tuple[UserId, ...], into: Batch) -> None:
     """Write down what a signal that holds has brought about, besides members."""
     state = chat.state
@@ -125,7 +120,7 @@ def _place(chat: Chat, signal: Signal, *, row: SignalRow, also: tuple[UserId, ..
 def _fold_members(chat: Chat, signal: Signal, *, offset: Offset, into: Batch) -> Verdict:
     """Apply a signal that may change who is in the chat, or what it is called, and write down what changed."""
     state = chat.state
-    listed = listing(state)
+    listed = _listing(state)
     user = signal.data.user if isinstance(signal, (Joined, Left, RoleChanged)) else UserId("")
     before = state.members.get(user)
     role = before.role if before is not None else None
@@ -173,10 +168,14 @@ def _change_role(chat: Chat, user: UserId, *, offset: Offset, into: Batch) -> No
 
 def _list(state: ChatState, listed: str | None, *, offset: Offset, into: Batch) -> None:
     """Write down under which title a room is found from here on, if that changed."""
-    now = listing(state)
+    now = _listing(state)
     if listed == now:
         return
     if listed is not None:
         into.rooms[listed, state.chat] = RoomRow(listed, state.chat, offset, listed=False)
     if now is not None:
         into.rooms[now, state.chat] = RoomRow(now, state.chat, offset, listed=True)
+
+
+def _listing(state: ChatState) -> str | None:
+    return listing(state.kind, state.title, members=len(state.members))

@@ -8,6 +8,7 @@ written twice they are one row, and of two for one key the one with the higher o
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from petit.chat.domain.titles import listing
 from petit.contracts.ids import BEFORE_LOG, ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.rules import ChatState
 from petit.contracts.signals import ChatKind, Role
@@ -30,6 +31,11 @@ class ChatRow(NamedTuple):
     members_count: int
     signals: int
     """How many of the chat's signals were folded, void ones included: a store may cut partitions by it."""
+
+    @property
+    def listed(self) -> str | None:
+        """The folded title under which anyone can find it; None unless it is a room with somebody in it."""
+        return listing(self.kind, self.title, members=self.members_count)
 
 
 class MemberRow(NamedTuple):

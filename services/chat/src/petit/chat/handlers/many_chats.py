@@ -1,8 +1,10 @@
 """Questions over many chats, answered by any replica once all partitions are folded far enough."""
 
+from petit.chat.domain.rows import ChatRow
 from petit.chat.domain.titles import folded
 from petit.chat.handlers.model import Model, describe, page, placement
 from petit.chat.handlers.order import Orders
+from petit.chat.ports import Listing, Repository
 from petit.contracts import rpc
 from petit.contracts.ids import ChatId, Offset
 from petit.contracts.signals import decode, digest
@@ -29,17 +31,33 @@ async def mine(model: Model, ask: rpc.MineAsk, *, orders: Orders) -> rpc.Answer[
 async def rooms(model: Model, ask: rpc.RoomsAsk) -> rpc.Answer[rpc.RoomsPage]:
     """Answer a page of listed rooms, by title.
 
+    The place of the next page is that of the last room shown: it tells nobody of one that is not.
+
     Raises:
         Refused: `read.behind`.
     """
     as_of = await model.reach.ready(ask.min_offset, partition=None)
     limit = page(ask.limit)
-    rows = await model.repository.rooms(folded(ask.prefix), after=ask.after, limit=limit + 1)
-    heads = await model.repository.heads([row.chat for row in rows[:limit]])
-    found = await describe(model, heads, viewer=ask.viewer)
-    items = tuple(found[row.chat] for row in rows[:limit] if row.chat in found and found[row.chat].members_count)
-    more = (rows[limit - 1].folded, rows[limit - 1].chat) if len(rows) > limit else None
-    return rpc.Answer[rpc.RoomsPage](as_of=as_of, body=rpc.RoomsPage(items=items, next=more))
+    found = await _listed(model.repository, ask, limit=limit + 1)
+    shown = await describe(model, {listing.chat: row for listing, row in found[:limit]}, viewer=ask.viewer)
+    more = found[limit - 1][0] if len(found) > limit else None
+    return rpc.Answer[rpc.RoomsPage](as_of=as_of, body=rpc.RoomsPage(items=tuple(shown.values()), next=more))
+
+
+async def _listed(repository: Repository, ask: rpc.RoomsAsk, *, limit: int) -> list[tuple[Listing, ChatRow]]:
+    """Return rooms by title whose own rows say that they are listed so; more are read only where one says otherwise."""
+    found: list[tuple[Listing, ChatRow]] = []
+    place = Listing(*ask.after) if ask.after else None
+    while len(found) < limit:
+        listings = await repository.rooms(folded(ask.prefix), after=place, limit=limit)
+        heads = await repository.heads([listing.chat for listing in listings])
+        found += [
+            (one, heads[one.chat]) for one in listings if one.chat in heads and heads[one.chat].listed == one.folded
+        ]
+        if len(listings) < limit:
+            break
+        place = listings[-1]
+    return found[:limit]
 
 
 async def sent(model: Model, ask: rpc.SentAsk) -> rpc.Answer[rpc.SentBefore]:

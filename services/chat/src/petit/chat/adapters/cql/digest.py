@@ -18,7 +18,7 @@ _PLAIN: Final = {
     "person_signals": "SELECT user, offset, payload, to_members, also, successor FROM person_signals",
     "raw_signals": "SELECT scope, key, offset, kind, payload FROM raw_signals",
     "markers": "SELECT chat, user, seq FROM markers",
-    "rooms": "SELECT folded, chat, offset, listed FROM rooms",
+    "rooms": "SELECT folded, chat FROM directory",
 }
 """Tables of which every row is one of a table that all stores have, under its name."""
 _MEMBERSHIPS: Final = "SELECT user, chat, offset, joined_offset, role FROM memberships"

@@ -12,7 +12,8 @@ is to hold, `first_holds` where the earlier one is.
 from hashlib import sha256
 from typing import Final
 
-from petit.contracts.ids import Offset
+from petit.contracts.ids import ChatId, Offset
+from petit.contracts.subjects import partition
 
 BUCKET: Final = 1_000
 """Messages of a chat in one partition."""
@@ -20,6 +21,8 @@ SLICE: Final = 1_000
 """Signals of a chat in one partition of its timeline."""
 WINDOW: Final = 1 << 20
 """Offsets of which one person's signals, or those of another scope, share a partition."""
+SHARDS: Final = 16
+"""Partitions of the directory of rooms. A page is merged from all of them: so many requests, however it is filled."""
 _TOP: Final = 1 << 50
 """Above every offset, and in 2005 if it is read as microseconds: ScyllaDB refuses timestamps in the future."""
 _KEY_MOST: Final = 1_024
@@ -60,9 +63,9 @@ def key(text: str) -> str:
     return f"\0{sha256(text.encode()).hexdigest()}"
 
 
-def letter(folded: str) -> str:
-    """Return the partition of rooms that a folded title is in: its first character."""
-    return folded[:1] or "\0"
+def shard(chat: ChatId) -> int:
+    """Return the partition of the directory that has a room, whatever its title: titles begin alike, ids do not."""
+    return partition(chat) % SHARDS
 
 
 def joined(offset: Offset | None) -> int:

@@ -1,20 +1,21 @@
 """How questions are answered: each is one partition, or a handful of single rows."""
 
+import heapq
 from collections.abc import Collection, Iterable
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 from petit.chat.adapters.cql import members
 from petit.chat.adapters.cql import statements as cql
 from petit.chat.adapters.cql.driver import Database
-from petit.chat.adapters.cql.places import key, letter, window
-from petit.chat.domain.rows import Chat, ChatRow, MembershipRow, PersonRow, RoomRow, VoidRow
+from petit.chat.adapters.cql.places import SHARDS, key, window
+from petit.chat.domain.rows import Chat, ChatRow, MembershipRow, PersonRow, VoidRow
+from petit.chat.ports import Listing
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, UserId
 from petit.contracts.rules import ChatState
 
 _IN_MOST: Final = 100
 """Rows of one partition that are asked for by name in one question."""
-_ROOMS_PAGE: Final = 256
 
 
 async def epoch(db: Database) -> Epoch | None:
@@ -106,29 +107,15 @@ async def markers(
     return {named[chat, user]: Seq(seq) for (chat, _), rows in zip(asked, found, strict=True) for user, seq in rows}
 
 
-async def rooms(db: Database, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> list[RoomRow]:
+async def rooms(db: Database, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:
     """See `Repository.rooms`.
 
-    A beginning is in one partition. Without one, letters are gone through in order until the page is full.
+    Each shard may hold the whole page, so each is asked for as many rows, all at once.
     """
     place = max(after or ("", ""), (prefix, ""))
-    if prefix:
-        return await _of_letter(db, letter(prefix), prefix=prefix, place=place, limit=limit)
-    found: list[RoomRow] = []
-    for first in sorted(first for (first,) in await db.rows(cql.LETTERS, ())):
-        if first >= place[0][:1] and len(found) < limit:
-            found += await _of_letter(db, first, prefix="", place=place, limit=limit - len(found))
-    return found
-
-
-async def _of_letter(db: Database, first: str, *, prefix: str, place: tuple[str, str], limit: int) -> list[RoomRow]:
-    found: list[RoomRow] = []
-    while True:
-        rows = [RoomRow._make(row) for row in await db.rows(cql.ROOMS, (first, *place, _ROOMS_PAGE))]
-        found += [row for row in rows if row.listed and row.folded.startswith(prefix)]
-        if len(found) >= limit or len(rows) < _ROOMS_PAGE or not rows[-1].folded.startswith(prefix):
-            return found[:limit]
-        place = (rows[-1].folded, rows[-1].chat)
+    found = await db.many(cql.LISTINGS, [(shard, *place, limit) for shard in range(SHARDS)])
+    listed = heapq.merge(*([Listing._make(row) for row in rows] for rows in found))
+    return list(islice((row for row in listed if row.folded.startswith(prefix)), limit))
 
 
 def _some(names: list[Any]) -> Iterable[list[Any]]:

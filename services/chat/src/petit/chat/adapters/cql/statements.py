@@ -45,8 +45,7 @@ PERSON: Final = (
 )
 MARKERS: Final = "SELECT user, seq FROM markers WHERE chat = ? AND user IN ?"
 DELIVERED: Final = "SELECT user, seq FROM delivered WHERE chat = ? AND user IN ?"
-LETTERS: Final = "SELECT letter FROM room_letters WHERE store = 0"
-ROOMS: Final = "SELECT folded, chat, offset, listed FROM rooms WHERE letter = ? AND (folded, chat) > (?, ?) LIMIT ?"
+LISTINGS: Final = "SELECT folded, chat FROM directory WHERE shard = ? AND (folded, chat) > (?, ?) LIMIT ?"
 UNANNOUNCED: Final = "SELECT partition, offset, chat, message, author, reason FROM unannounced WHERE partition = ?"
 
 # ── writes ──────────────────────────────────────────────────────────────────────────────────────────
@@ -103,8 +102,8 @@ PUT_MARKER: Final = "INSERT INTO markers (chat, user, seq) VALUES (?, ?, ?) USIN
 """The timestamp is the seq: the furthest holds."""
 PUT_DELIVERED: Final = "INSERT INTO delivered (chat, user, seq) VALUES (?, ?, ?) USING TIMESTAMP ?"
 """As `PUT_MARKER`."""
-PUT_ROOM: Final = "INSERT INTO rooms (letter, folded, chat, offset, listed) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
-PUT_LETTER: Final = "INSERT INTO room_letters (store, letter) VALUES (0, ?) USING TIMESTAMP ?"
+PUT_LISTING: Final = "INSERT INTO directory (shard, folded, chat, offset) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+DROP_LISTING: Final = "DELETE FROM directory USING TIMESTAMP ? WHERE shard = ? AND folded = ? AND chat = ?"
 PUT_VOID: Final = (
     "INSERT INTO unannounced (partition, offset, chat, message, author, reason)"
     " VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"

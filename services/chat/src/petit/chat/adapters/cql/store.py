@@ -15,11 +15,10 @@ from petit.chat.domain.rows import (
     MemberRow,
     MembershipRow,
     PersonRow,
-    RoomRow,
     SignalRow,
     VoidRow,
 )
-from petit.chat.ports import CqlServer, LastMessage
+from petit.chat.ports import CqlServer, LastMessage, Listing
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 
 
@@ -146,6 +145,6 @@ class CqlStore:
         """See `Repository.delivered`."""
         return await queries.markers(self._db, places, question=cql.DELIVERED)
 
-    async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> list[RoomRow]:
+    async def rooms(self, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:
         """See `Repository.rooms`."""
         return await queries.rooms(self._db, prefix, after=after, limit=limit)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from petit.chat.adapters.cql import statements as cql
 from petit.chat.adapters.cql.driver import unset
-from petit.chat.adapters.cql.places import begins_slice, bucket, first_holds, joined, key, letter, slice_of, window
+from petit.chat.adapters.cql.places import begins_slice, bucket, first_holds, joined, key, shard, slice_of, window
 from petit.chat.domain.rows import Batch, ChatRow, MemberEnd, MemberRow, SignalRow
 from petit.contracts.ids import ChatId, Seq, UserId
 
@@ -75,12 +75,14 @@ def _rows(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
         yield "person_signals", (named, part), (cql.PUT_PERSON, (named, part, person.offset, *text, person.offset))
         yield "person_windows", (named,), (cql.PUT_WINDOW, (named, part, person.offset))
     for raw in batch.raw:
-        place = (raw.scope, raw.key, window(raw.offset))
-        yield "raw_signals", place, (cql.PUT_RAW, (*place, raw.offset, raw.kind, raw.payload, raw.offset))
+        stretch = (raw.scope, raw.key, window(raw.offset))
+        yield "raw_signals", stretch, (cql.PUT_RAW, (*stretch, raw.offset, raw.kind, raw.payload, raw.offset))
     for room in batch.rooms.values():
-        first = letter(room.folded)
-        yield "rooms", (first,), (cql.PUT_ROOM, (first, *room, room.offset))
-        yield "room_letters", (), (cql.PUT_LETTER, (first, room.offset))
+        place = (shard(room.chat), room.folded, room.chat)
+        if room.listed:
+            yield "directory", place[:1], (cql.PUT_LISTING, (*place, room.offset, room.offset))
+        else:
+            yield "directory", place[:1], (cql.DROP_LISTING, (room.offset, *place))
     for void in batch.voids:
         yield "unannounced", (void.partition,), (cql.PUT_VOID, (*void, void.offset))
     for told in batch.announced:

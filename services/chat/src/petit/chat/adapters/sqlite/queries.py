@@ -15,11 +15,10 @@ from petit.chat.domain.rows import (
     MemberRow,
     MembershipRow,
     PersonRow,
-    RoomRow,
     SignalRow,
     VoidRow,
 )
-from petit.chat.ports import LastMessage
+from petit.chat.ports import LastMessage, Listing
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 from petit.contracts.rules import ChatState, Member
 
@@ -214,11 +213,11 @@ def markers(
     return {(chat, user): seq for chat, user, seq in _rows(db, "chat, user, seq", source, json.dumps(list(places)))}
 
 
-def rooms(db: sqlite3.Connection, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> list[RoomRow]:
+def rooms(db: sqlite3.Connection, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:
     """See `Repository.rooms`."""
     rows = _rows(
         db,
-        "folded, chat, offset, listed",
+        "folded, chat",
         "FROM rooms WHERE folded >= ? AND folded < ? AND (folded, chat) > (?, ?) AND listed"
         " ORDER BY folded, chat LIMIT ?",
         prefix,
@@ -226,7 +225,7 @@ def rooms(db: sqlite3.Connection, prefix: str, *, after: tuple[str, ChatId] | No
         *(after or ("", "")),
         limit,
     )
-    return [RoomRow._make(row) for row in rows]
+    return [Listing._make(row) for row in rows]
 
 
 def _seq_at(db: sqlite3.Connection, chat: ChatId, *, at: Offset) -> Seq:

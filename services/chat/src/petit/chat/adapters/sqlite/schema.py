@@ -73,7 +73,7 @@ DERIVED: Final = {
     "person_signals": "user, offset, payload, to_members, also, successor",
     "raw_signals": "scope, key, offset, kind, payload",
     "markers": "chat, user, seq",
-    "rooms": "folded, chat, offset, listed",
+    "rooms": "folded, chat",
     "voids": "partition, offset, chat, message, author, reason",
 }
-"""What a rebuild must give again, to the byte: each table with its columns, the key first."""
+"""What a rebuild must give again, to the byte: each table with its columns, the key first (of rooms, those listed)."""

@@ -24,11 +24,10 @@ from petit.chat.domain.rows import (
     MemberRow,
     MembershipRow,
     PersonRow,
-    RoomRow,
     SignalRow,
     VoidRow,
 )
-from petit.chat.ports import LastMessage, StoreBroken
+from petit.chat.ports import LastMessage, Listing, StoreBroken
 from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 
 T = TypeVar("T")
@@ -185,7 +184,7 @@ class SqliteStore:
         """See `Repository.delivered`."""
         return await self._read(partial(queries.markers, places=places, table="delivered"))
 
-    async def rooms(self, prefix: str, *, after: tuple[str, ChatId] | None, limit: int) -> list[RoomRow]:
+    async def rooms(self, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:
         """See `Repository.rooms`."""
         return await self._read(partial(queries.rooms, prefix=prefix, after=after, limit=limit))
 

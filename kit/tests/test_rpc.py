@@ -11,9 +11,10 @@ from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, FieldError, Refused
 from petit.contracts.rpc import Ask
 from petit.kit.connection import Connection, connect
-from petit.kit.errors import Outage
+from petit.kit.errors import Outage, Unanswered
 from petit.kit.natsserver import NatsServer
 from petit.kit.rpc import answer, ask, call, serve
+from petit.kit.wire import Incoming
 
 SUBJECT = "rpc.chat.7.echo"
 
@@ -116,6 +117,23 @@ async def test_whoever_comes_late_still_answers(nc: Connection) -> None:
     assert body.text == f"{SUBJECT}: hello"
 
 
+async def test_a_question_that_was_dropped_is_asked_again(nc: Connection) -> None:
+    dropped: list[Incoming] = []
+
+    def answer_the_third(msg: Incoming) -> None:
+        if len(dropped) == 2:
+            nc.write(msg.reply.decode(), b"here")
+        else:
+            dropped.append(msg)
+
+    await nc.listen(SUBJECT, answer_the_third)
+
+    assert await nc.replies.insist(SUBJECT, within=5, patience=0.05) == b"here"
+    dropped.clear()
+    with pytest.raises(Unanswered):
+        await nc.replies.insist(SUBJECT, within=0.1, patience=0.1)
+
+
 async def test_a_request_survives_a_restart_of_the_server(nc: Connection, server: NatsServer) -> None:
     await serve(nc, SUBJECT, echo)
     server.kill()
@@ -149,6 +167,7 @@ async def test_of_a_queue_one_answers(nc: Connection, server: NatsServer) -> Non
     async with await connect(server.access, name="b") as other:
         await serve(nc, SUBJECT, first, queue="chat")
         await serve(other, SUBJECT, second, queue="chat")
+        await other.flush()
         await asyncio.gather(*(call(nc, SUBJECT, b"", within=2) for _ in range(100)))
 
     assert sum(taken) == 100

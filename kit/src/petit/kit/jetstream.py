@@ -19,6 +19,8 @@ WITHIN_S: Final = 5.0
 """Seconds that a request of this API may take."""
 NANOSECONDS: Final = 1_000_000_000
 
+_PATIENCE_S: Final = 1.0
+"""Until a question without an answer is asked again: a leader is elected in less."""
 _STREAM_NOT_FOUND: Final = 10059
 _NO_MESSAGE: Final = 10037
 _NAME_IN_USE: Final = frozenset({10058, 10065})
@@ -107,7 +109,7 @@ class JetStream:
     async def stream(self, name: str, *, within: float = WITHIN_S) -> StreamState | None:
         """Return what a stream says of itself, None if there is none."""
         try:
-            return _state(await self._ask(f"STREAM.INFO.{name}", within=within))
+            return _state(await self._read(f"STREAM.INFO.{name}", within=within))
         except Rejected as error:
             if error.is_missing:
                 return None
@@ -115,7 +117,7 @@ class JetStream:
 
     async def erased(self, name: str, *, within: float = WITHIN_S) -> frozenset[int]:
         """Return the offsets of entries that were erased one by one, not at the beginning of the stream."""
-        state = (await self._ask(f"STREAM.INFO.{name}", {"deleted_details": True}, within=within))["state"]
+        state = (await self._read(f"STREAM.INFO.{name}", {"deleted_details": True}, within=within))["state"]
         return frozenset(state.get("deleted") or ())
 
     async def create_stream(self, config: Mapping[str, Any]) -> StreamState:
@@ -155,7 +157,7 @@ class JetStream:
             Rejected: the server said no for another reason.
         """
         try:
-            message = (await self._ask(f"STREAM.MSG.GET.{stream}", which, within=within))["message"]
+            message = (await self._read(f"STREAM.MSG.GET.{stream}", which, within=within))["message"]
         except Rejected as error:
             if error.err_code == _NO_MESSAGE:
                 return None
@@ -185,11 +187,20 @@ class JetStream:
         answer = _read(await self._nc.replies.request(subject, payload, within=within, header=header))
         return Stored(offset=answer["seq"], duplicate=answer.get("duplicate", False))
 
+    async def _read(self, method: str, request: Mapping[str, Any] | None = None, *, within: float) -> dict[str, Any]:
+        """Ask what changes nothing, again after a second: a stream that has no leader drops what it is asked."""
+        return await self._ask(method, request, within=within, patience=_PATIENCE_S)
+
     async def _ask(
-        self, method: str, request: Mapping[str, Any] | None = None, *, within: float = WITHIN_S
+        self,
+        method: str,
+        request: Mapping[str, Any] | None = None,
+        *,
+        within: float = WITHIN_S,
+        patience: float | None = None,
     ) -> dict[str, Any]:
         payload = b"" if request is None else json.dumps(request).encode()
-        return _read(await self._nc.replies.insist(f"$JS.API.{method}", payload, within=within))
+        return _read(await self._nc.replies.insist(f"$JS.API.{method}", payload, within=within, patience=patience))
 
 
 def _read(data: bytes) -> dict[str, Any]:

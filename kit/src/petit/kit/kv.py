@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from petit.kit.connection import Connection
-from petit.kit.errors import BOOTSTRAP, Outage, Unmade
+from petit.kit.errors import BOOTSTRAP, Unmade
 from petit.kit.jetstream import NANOSECONDS, WITHIN_S, JetStream, Rejected
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _DUPLICATES_S: Final = 120.0
 _PAUSE_S: Final = 0.2
-_ASK_S: Final = 1.0
-"""Seconds after which it is asked again whether a bucket is there: one without a leader answers nothing."""
+_LEAST_S: Final = 1.0
+"""Seconds that it may take to ask whether a bucket is there, however short the wait for its making."""
 ABSENT: Final = 0
 """The revision of a key that is not there."""
 
@@ -88,16 +88,9 @@ class Bucket:
             Outage: NATS could not be asked until then, as while a cluster elects.
         """
         deadline = time.monotonic() + within
-        while True:
-            try:
-                if await self._js.stream(self.stream, within=_ASK_S) is not None:
-                    return
-            except Outage:
-                if time.monotonic() >= deadline:
-                    raise
-            else:
-                if time.monotonic() >= deadline:
-                    raise Unmade(f"there is no bucket {self._config.name}: {BOOTSTRAP}")
+        while await self._js.stream(self.stream, within=max(_LEAST_S, deadline - time.monotonic())) is None:
+            if time.monotonic() >= deadline:
+                raise Unmade(f"there is no bucket {self._config.name}: {BOOTSTRAP}")
             await asyncio.sleep(_PAUSE_S)
 
     async def get(self, key: str) -> Held | None:

@@ -66,24 +66,30 @@ class Replies:
             raise Unreached(f"{subject}: nobody answers")
         return answer
 
-    async def insist(self, subject: str, payload: bytes = b"", *, within: float) -> bytes:
+    async def insist(
+        self, subject: str, payload: bytes = b"", *, within: float, patience: float | None = None
+    ) -> bytes:
         """Send a request, again whenever nobody was there or the connection broke, and return the first answer.
 
         Args:
             within: Seconds until the answer is of no use any more.
+            patience: Seconds until an answer that does not come is asked for again, each time twice as long; None:
+                as long as it is of use.
 
         Raises:
             Outage: no answer in time.
         """
         deadline = time.monotonic() + within
-        left = within
+        left, patience = within, within if patience is None else patience
         while True:
             try:
-                return await self.request(subject, payload, within=left)
-            except (Unreached, Unanswered):
+                return await self.request(subject, payload, within=min(left, patience))
+            except (Unreached, Unanswered) as error:
                 left = deadline - time.monotonic() - _PAUSE_S
                 if left <= 0:
                     raise
+                if isinstance(error, Unanswered):
+                    patience *= 2
             await asyncio.sleep(_PAUSE_S)
 
     def abandon(self) -> None:

@@ -216,6 +216,17 @@ async def _deleted(realm: Realm, _: dict[str, Any], user: str) -> None:
     await realm.admin("DELETE", f"/users/{user}")
 
 
+async def test_nobody_can_have_a_token_that_outlives_its_log_in(on: Edges) -> None:
+    """R04: an offline token is good after a log-out that is no longer remembered."""
+    form = {"client_id": "petit-web", "grant_type": "password", "username": "ada", "password": "ada"}
+
+    answer = await on.realm.http.post(
+        f"{on.realm.url}/protocol/openid-connect/token", data=form | {"scope": "openid offline_access"}
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+
+
 @pytest.mark.parametrize("end", [_at_the_issuer, _session_removed, _disabled, _deleted])
 async def test_streams_and_tokens_end_on_all_edges_and_stay_ended(
     on: Edges, end: Callable[[Realm, dict[str, Any], str], Awaitable[None]]

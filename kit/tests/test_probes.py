@@ -69,6 +69,19 @@ async def test_an_edge_whose_feed_lags_is_alive_and_not_ready() -> None:
     assert (await get(app, "/healthz"))[0] == 200
 
 
+async def test_what_else_must_be_right_is_looked_at_last(clock: Clock) -> None:
+    log = Log()
+
+    async def unkeyed() -> str | None:
+        return "no key"
+
+    readiness = of_edge(log, log, clock=clock, checks=[unkeyed])
+    assert await readiness.wrong() == "no key"
+    log.lag_s = 5.1
+    clock.time += 1
+    assert "lags" in str(await readiness.wrong())
+
+
 async def test_an_edge_whose_clock_is_wrong_says_by_how_much(clock: Clock) -> None:
     log = Log()
     readiness = of_edge(log, log, clock=clock)

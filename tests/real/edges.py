@@ -183,6 +183,7 @@ async def edges(keycloak: Keycloak, folder: Path) -> AsyncIterator[Edges]:
         environments["gateway-1"]["PETIT_GATEWAY_ISSUER_URL_INSIDE"] = f"{wire.url}/realms/petit"
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         made = Edges(realm, wire, urls[:2], urls[2:4], {}, environments, folder)
+        await realm.known_as(keycloak.url)  # through the wire, too: no edge is ready before it has seen keys
         try:
             await asyncio.gather(*map(made.start, environments))
             yield made

@@ -31,6 +31,37 @@ async def test_nothing_is_fetched_before_the_first_token(issuer: MemoryIssuer) -
     assert issuer.asked == [DISCOVERY, CERTS]
 
 
+async def test_who_has_never_seen_a_key_says_so_and_who_has_goes_on_without_the_issuer(
+    verifier: Verifier, issuer: MemoryIssuer, clock: Clock
+) -> None:
+    issuer.down = True
+    before = await verifier.unkeyed()
+    issuer.down = False
+    seen = await verifier.unkeyed()
+    issuer.down = True
+    fetches = len(issuer.asked)
+    clock.time += 100_000
+
+    assert before == f"the keys of {ISSUER} cannot be fetched"
+    assert seen is None
+    assert await verifier.unkeyed() is None
+    assert len(issuer.asked) == fetches, "keys that are here are not asked for"
+
+
+async def test_who_waits_for_a_key_asks_no_oftener_than_agreed(
+    verifier: Verifier, issuer: MemoryIssuer, clock: Clock
+) -> None:
+    issuer.down = True
+    for _ in range(100):
+        await verifier.unkeyed()
+    at_once = len(issuer.asked)
+    clock.time += 2.1
+    await asyncio.gather(*(verifier.unkeyed() for _ in range(100)))
+
+    assert at_once == Refetch().burst
+    assert len(issuer.asked) == at_once + 1
+
+
 async def test_many_first_tokens_make_one_fetch(verifier: Verifier, issuer: MemoryIssuer) -> None:
     await asyncio.gather(*(verifier.verify(issuer.mint()) for _ in range(50)))
 

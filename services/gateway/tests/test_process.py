@@ -16,13 +16,21 @@ from petit.kit.natsserver import NatsConfig, NatsServer
 from petit.kit.serving import listen
 from petit.kit.stream import LogConfig
 from services.gateway.tests.edge import code
+from services.gateway.tests.jwks import REALM, keys_shown
+
+
+@pytest.fixture
+def issuer() -> int:
+    """The port of an issuer, which is there in `keys_shown`."""
+    return _free_port()
 
 
 @asynccontextmanager
-async def gateway(folder: Path, **more: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
+async def gateway(
+    folder: Path, *, issuer: int, **more: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
     """Run one, on a log server of its own, until the test has stopped it."""
-    with listen("127.0.0.1", port=0) as sock:
-        port = sock.getsockname()[1]
+    port = _free_port()
     async with NatsServer(NatsConfig(store=folder)) as server:
         async with await connect(server.access, name="test") as nc:
             await bootstrap(nc, config=LogConfig(), within=10, say=print)
@@ -30,7 +38,7 @@ async def gateway(folder: Path, **more: str) -> AsyncIterator[tuple[asyncio.subp
             "PORT": str(port),
             "NATS_URL": server.url,
             "NATS_TOKEN": server.token,
-            "ISSUER": "http://127.0.0.1:1/realms/petit",
+            "ISSUER": f"http://127.0.0.1:{issuer}{REALM}",
             "ADMIN_URL": "http://127.0.0.1:1/admin/realms/petit",
             "DIRECTORY_SECRET": "s3cret",
             **more,
@@ -39,7 +47,6 @@ async def gateway(folder: Path, **more: str) -> AsyncIterator[tuple[asyncio.subp
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "petit.gateway", env=environment)
         try:
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-                await _becomes(client, 200)
                 yield process, client
                 assert await asyncio.wait_for(process.wait(), 15) == 0
         finally:
@@ -49,8 +56,9 @@ async def gateway(folder: Path, **more: str) -> AsyncIterator[tuple[asyncio.subp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    async with gateway(tmp_path) as (process, client):
+async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, issuer: int, number: signal.Signals) -> None:
+    async with keys_shown(issuer), gateway(tmp_path, issuer=issuer) as (process, client):
+        await _becomes(client, 200)
         stranger = await client.get("/v1/me")
         known = await client.get("/v1/me", headers={"authorization": "Bearer x"})
         process.send_signal(number)
@@ -59,8 +67,9 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal
     assert code(known) == (401, "token.invalid")
 
 
-async def test_on_its_way_out_it_is_not_ready_and_still_serves_for_a_while(tmp_path: Path) -> None:
-    async with gateway(tmp_path, DRAIN_S="2") as (process, client):
+async def test_on_its_way_out_it_is_not_ready_and_still_serves_for_a_while(tmp_path: Path, issuer: int) -> None:
+    async with keys_shown(issuer), gateway(tmp_path, issuer=issuer, DRAIN_S="2") as (process, client):
+        await _becomes(client, 200)
         process.send_signal(signal.SIGTERM)
 
         await _becomes(client, 503)
@@ -69,11 +78,26 @@ async def test_on_its_way_out_it_is_not_ready_and_still_serves_for_a_while(tmp_p
         assert process.returncode is None
 
 
-async def _becomes(client: httpx2.AsyncClient, status: int) -> None:
+async def test_it_is_not_ready_before_it_has_seen_a_key_of_the_issuer(tmp_path: Path, issuer: int) -> None:
+    async with gateway(tmp_path, issuer=issuer) as (process, client):
+        await _becomes(client, 503, because="keys")
+        assert (await client.get("/healthz")).status_code == 200
+        async with keys_shown(issuer):
+            await _becomes(client, 200)
+        process.send_signal(signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with listen("127.0.0.1", port=0) as sock:
+        return int(sock.getsockname()[1])
+
+
+async def _becomes(client: httpx2.AsyncClient, status: int, *, because: str = "") -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                if (await client.get("/readyz")).status_code == status:
+                answer = await client.get("/readyz")
+                if answer.status_code == status and because in answer.text:
                     return
             except httpx2.TransportError:
                 pass

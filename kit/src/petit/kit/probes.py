@@ -1,8 +1,9 @@
 """`/healthz` and `/readyz`: whether a process lives, and whether it should be given requests.
 
 Liveness is the process alone: whatever is down beside it, starting it again would cure nothing. Readiness is what it
-needs to do its own part. An edge needs its own feed and a right clock, and nothing of the database: sends go on
-while that is down. On its way out a process is not ready any more, though it still answers.
+needs to do its own part. An edge needs its own feed, a right clock and some key of the issuer, and nothing of the
+database: sends go on while that is down, and while the issuer is, once it has been there. On its way out a process is
+not ready any more, though it still answers.
 """
 
 import asyncio
@@ -95,9 +96,16 @@ class Readiness:
         return None
 
 
-def of_edge(feed: Reading, log: Timekeeper, *, clock: Clock = _CLOCK) -> Readiness:
-    """Return the readiness of a process that takes requests from apps."""
-    return Readiness([_FeedIsCurrent(feed), _ClockIsRight(log)], clock=clock)
+def of_edge(feed: Reading, log: Timekeeper, *, clock: Clock = _CLOCK, checks: Sequence[Check] = ()) -> Readiness:
+    """Return the readiness of a process that takes requests from apps.
+
+    Args:
+        feed: How far it has read the log.
+        log: Knows what time it is.
+        clock: Measures how old an answer is.
+        checks: What else must be right.
+    """
+    return Readiness([_FeedIsCurrent(feed), _ClockIsRight(log), *checks], clock=clock)
 
 
 class _FeedIsCurrent:

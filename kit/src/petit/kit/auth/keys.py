@@ -114,19 +114,37 @@ class Keys:
             return key
         if key is None and self._clock.monotonic() < self._unknown.get(kid, -math.inf):
             return None
-        seen = self._fetches
-        async with self._fetching:
-            if self._fetches == seen and self._budget.take():
-                await self._fetch()
-            asked = self._fetches > seen
+        asked = await self._ask()
         key = self._keys.get(kid)
         if key is None and not self._reachable:
-            raise Unavailable(f"the keys of {self._issuer} cannot be fetched")
+            raise self._unavailable()
         if key is None and asked:
             self._unknown[kid] = self._clock.monotonic() + self._refetch.unknown_s
             if len(self._unknown) > _MAX_REMEMBERED:
                 self._unknown.popitem(last=False)
         return key
+
+    async def ensure(self) -> None:
+        """Have keys, however old: who has none asks the issuer.
+
+        Raises:
+            Unavailable: None were ever here, and the issuer cannot be asked now.
+        """
+        if not self._keys:
+            await self._ask()
+        if not self._keys:
+            raise self._unavailable()
+
+    async def _ask(self) -> bool:
+        """Fetch the keys, or wait for who is at it; say whether it was tried: not where that would be too often."""
+        seen = self._fetches
+        async with self._fetching:
+            if self._fetches == seen and self._budget.take():
+                await self._fetch()
+            return self._fetches > seen
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(f"the keys of {self._issuer} cannot be fetched")
 
     async def _fetch(self) -> None:
         """Replace all keys by the issuer's of now; leave them as they are if it cannot be reached."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import jwt
 
-from petit.contracts.problems import Code, Refused
+from petit.contracts.problems import Code, Refused, Unavailable
 from petit.kit.auth import claims
 from petit.kit.auth.keys import Keys
 from petit.kit.auth.logout import HEADER_TYPES, LogoutToken, read_logout
@@ -82,6 +82,14 @@ class Verifier:
         """
         key = await self._key(claims.key_id(token, types=HEADER_TYPES))
         return read_logout(token, key=key, policy=self._policy, now=self._clock.now_ms() / 1000)
+
+    async def unkeyed(self) -> str | None:
+        """Say why no token can be verified: no key of the issuer was ever here. None: one was, and may be again."""
+        try:
+            await self._keys.ensure()
+        except Unavailable as error:
+            return error.detail
+        return None
 
     async def _key(self, kid: str) -> jwt.PyJWK:
         key = await self._keys.find(kid)

@@ -55,7 +55,7 @@ async def main(settings: Settings) -> None:
             clock=clock,
         )
         ports = over_nats(nc, log=log, feed=feed, mirror=mirror, tokens=verifier, issuer=issuer, clock=clock)
-        edge = gateway(ports, options=_options(settings))
+        edge = gateway(ports, options=_options(settings), checks=[verifier.unkeyed])
         built.append(edge)
         reading = tasks.create_task(feed.run(), name="feed")
         await feed.started()

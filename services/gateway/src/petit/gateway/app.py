@@ -5,7 +5,7 @@ those that it shares with the notifier: one feed, one mirror, one verifier.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,7 +56,7 @@ from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
 from petit.kit.ids import Uuid7Maker
 from petit.kit.limits import MemoryLimits
-from petit.kit.probes import of_edge
+from petit.kit.probes import Check, of_edge
 from petit.kit.rpc import answer, serve
 from petit.kit.serving import ASGI
 from petit.kit.tickets import Tickets as NatsTickets
@@ -119,7 +119,7 @@ class Options:
 class Gateway:
     """A gateway, put together; serve `asgi` inside `running`."""
 
-    def __init__(self, ports: Ports, options: Options) -> None:
+    def __init__(self, ports: Ports, options: Options, checks: Sequence[Check]) -> None:
         limits: dict[Kind, int] = {
             "writes": options.writes_per_s,
             "reads": options.reads_per_s,
@@ -132,7 +132,7 @@ class Gateway:
         self._doing = Doing(
             sending=handlers.sending, views=handlers.views, deliveries=handlers.deliveries, limits=self._limits
         )
-        self.readiness = of_edge(ports.feed, ports.log, clock=ports.clock)
+        self.readiness = of_edge(ports.feed, ports.log, clock=ports.clock, checks=checks)
         """What `/readyz` answers."""
         door = Door(ports.tokens, self._limits)
         self.api: FastAPI = api(
@@ -188,9 +188,15 @@ class Gateway:
         return await self.do(payload)
 
 
-def gateway(ports: Ports, *, options: Options | None = None) -> Gateway:
-    """Return a gateway that works through the given ports. Opens nothing."""
-    return Gateway(ports, Options() if options is None else options)
+def gateway(ports: Ports, *, options: Options | None = None, checks: Sequence[Check] = ()) -> Gateway:
+    """Return a gateway that works through the given ports. Opens nothing.
+
+    Args:
+        ports: What it works through.
+        options: What a deployment decides.
+        checks: What must be right, beside feed and clock, for it to be ready.
+    """
+    return Gateway(ports, Options() if options is None else options, checks)
 
 
 def over_nats(

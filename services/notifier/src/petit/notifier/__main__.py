@@ -46,7 +46,7 @@ async def main(settings: Settings) -> None:
         await feed.started()
         await recall(nc, verifier.revocations, name="notifier")
         async with edge.running():
-            readiness = of_edge(feed, log, clock=clock)
+            readiness = of_edge(feed, log, clock=clock, checks=[verifier.unkeyed])
             app = with_probes(edge.asgi, readiness)
             leave = partial(readiness.leave, after_s=settings.drain_s)
             await serve(app, host=settings.host, port=settings.port, leave=leave, drain=edge.drain)

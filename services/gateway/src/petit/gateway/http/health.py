@@ -30,7 +30,7 @@ def add_health(router: APIRouter, *, readiness: Readiness) -> None:
 
     @router.get(READYZ, operation_id="getReadiness", response_model=Healthy)
     async def ready() -> Response:
-        """Answer 200 while requests may come: the feed is current and the clock right; else 503."""
+        """Answer 200 while requests may come: the feed is current, the clock right, and keys were seen; else 503."""
         wrong = await readiness.wrong()
         if wrong is not None:
             raise Unavailable(wrong)

@@ -92,7 +92,7 @@ async def test_members_are_as_of_the_chats_row_though_later_rows_are_there(store
     before = (await store.chats([ROOM]))[ROOM]
 
     later = [joined(ROOM, CAT), left(ROOM, BOB), role(ROOM, ADA, CAT, role="moderator"), joined(ROOM, DAN)]
-    await store._db.write(writes.rows(batch_of([*log, *later])))  # noqa: SLF001 - as far as a commit came
+    await store._db.write(writes.rows(batch_of([*log, *later]), epoch=0))  # noqa: SLF001 - as far as a commit came
     after = (await store.chats([ROOM]))[ROOM]
 
     assert after == before

@@ -264,13 +264,17 @@ async def look(server: CqlServer) -> tuple[Epoch | None, Offset]:
 async def adopt(server: CqlServer, *, epoch: Epoch) -> None:
     """Say that a keyspace's read model goes on in a new making of the log: only `petit doctor --new-epoch` may.
 
+    What a commit that was cut short has written of the old log, and nobody will fold again, is removed before.
+
     Raises:
-        StoreDown: the cluster cannot be reached: try again.
-        StoreBroken: the schema is newer than this program.
+        StoreDown: some node cannot be reached: try again when all are there.
+        StoreBroken: the schema is newer than this program, or the read model reaches beyond the new log.
     """
     from petit.chat.adapters.cql.store import opened as opened_keyspace  # noqa: PLC0415 - the driver, only if used
 
-    async with opened_keyspace(server) as store:
+    async with opened_keyspace(server, everywhere=True) as store:
+        if removed := await store.take_back():
+            _log.warning("store.mended", rows=removed)
         await store.set_epoch(epoch)
 
 

@@ -62,18 +62,20 @@ Values = Sequence[Any]
 
 
 @asynccontextmanager
-async def connected(server: CqlServer, *, keyspace: str | None) -> "AsyncIterator[Database]":
+async def connected(server: CqlServer, *, keyspace: str | None, everywhere: bool = False) -> "AsyncIterator[Database]":
     """Connect to a cluster, and disconnect in the end.
 
     Args:
+        server: The cluster.
         keyspace: What statements are about; None where there may be none yet.
+        everywhere: Read and write every copy of each row.
 
     Raises:
         StoreDown: no node can be reached.
         StoreBroken: there is no such keyspace, or we may not use it.
     """
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # what it tells, our errors tell, in a line
-    database = Database(server)
+    database = Database(server, level=ConsistencyLevel.ALL if everywhere else ConsistencyLevel.LOCAL_QUORUM)
     try:
         await database.connect(keyspace)
         yield database
@@ -85,11 +87,12 @@ async def connected(server: CqlServer, *, keyspace: str | None) -> "AsyncIterato
 class Database:
     """A cluster that is connected. Every method raises `StoreDown` and `StoreBroken` as the port does."""
 
-    def __init__(self, server: CqlServer) -> None:
+    def __init__(self, server: CqlServer, *, level: int = ConsistencyLevel.LOCAL_QUORUM) -> None:
         self._server = server
+        self._level = level
         self._where = str(server)
         self._bridge = Bridge()
-        self._cluster = _cluster(server)
+        self._cluster = _cluster(server, level)
         self._keyspace: str | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._session: Session = None
@@ -173,7 +176,7 @@ class Database:
 
     async def _renew(self) -> None:
         def connect() -> tuple[Cluster, Session, dict[str, PreparedStatement]]:
-            cluster = _cluster(self._server)
+            cluster = _cluster(self._server, self._level)
             try:
                 session = _session(cluster, self._keyspace)
                 return cluster, session, _prepare(session, tuple(self._prepared))
@@ -276,11 +279,11 @@ def unset(value: Any) -> Any:
     return UNSET_VALUE if value is None else value
 
 
-def _cluster(server: CqlServer) -> Cluster:
+def _cluster(server: CqlServer, level: int) -> Cluster:
     def profile(speculation: SpeculativeExecutionPolicy) -> ExecutionProfile:
         return ExecutionProfile(
             load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=server.datacenter or "")),
-            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            consistency_level=level,
             serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
             row_factory=tuple_factory,
             speculative_execution_policy=speculation,

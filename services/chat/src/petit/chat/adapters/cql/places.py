@@ -5,8 +5,8 @@ Partitions are cut so that none grows past 100 MB, even if every signal in it is
 seq, the timeline by how many signals the chat has had. What has none (a person's signals come from many chats, each
 folded by its owner) is cut by stretches of the log.
 
-Two writes to one row are told apart by their timestamps, of which the higher holds: an offset where the later signal
-is to hold, `first_holds` where the earlier one is.
+Two writes to one row are told apart by their timestamps, of which the higher holds: the offset of their signal. Where
+the first signal is to hold, each has a row of its own.
 """
 
 from hashlib import sha256
@@ -23,8 +23,6 @@ WINDOW: Final = 1 << 20
 """Offsets of which one person's signals, or those of another scope, share a partition."""
 SHARDS: Final = 16
 """Partitions of the directory of rooms. A page is merged from all of them: so many requests, however it is filled."""
-_TOP: Final = 1 << 50
-"""Above every offset, and in 2005 if it is read as microseconds: ScyllaDB refuses timestamps in the future."""
 _KEY_MOST: Final = 1_024
 
 
@@ -46,11 +44,6 @@ def begins_slice(nth: int) -> bool:
 def window(offset: int) -> int:
     """Return the stretch of the log that an offset is in."""
     return offset // WINDOW
-
-
-def first_holds(offset: int) -> int:
-    """Return the timestamp of a write that holds against those of all later offsets."""
-    return _TOP - offset
 
 
 def key(text: str) -> str:

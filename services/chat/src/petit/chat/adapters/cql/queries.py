@@ -104,7 +104,12 @@ async def markers(
         for some in _some([user for _, user in group])
     ]
     found = await db.many(question, asked)
-    return {named[chat, user]: Seq(seq) for (chat, _), rows in zip(asked, found, strict=True) for user, seq in rows}
+    markers: dict[tuple[ChatId, UserId], Seq] = {}
+    for (chat, _), rows in zip(asked, found, strict=True):
+        for user, seq in rows:  # of several epochs, the furthest
+            place = named[chat, user]
+            markers[place] = max(Seq(seq), markers.get(place, Seq(seq)))
+    return markers
 
 
 async def rooms(db: Database, prefix: str, *, after: Listing | None, limit: int) -> list[Listing]:

@@ -36,7 +36,7 @@ TIMELINE: Final = (
     "SELECT offset, chat, head, message, id, author, payload, bytes, to_members, also, successor, void"
     " FROM timeline WHERE chat = ? AND slice = ? AND offset > ? AND offset <= ? LIMIT ?"
 )
-MESSAGE_IDS: Final = "SELECT message FROM ids WHERE id = ? AND chat = ?"
+MESSAGE_IDS: Final = "SELECT seq FROM ids WHERE id = ? AND chat = ?"
 IDS: Final = "SELECT chat, author, offset, slice, seq FROM ids WHERE id = ?"
 WINDOWS: Final = "SELECT window FROM person_windows WHERE user = ? AND window >= ? AND window <= ?"
 PERSON: Final = (
@@ -86,10 +86,7 @@ PUT_SIGNAL: Final = (
     " void) VALUES (?, ?, ?, ?, false, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
 PUT_SLICE: Final = "INSERT INTO slices (chat, first_offset, slice) VALUES (?, ?, ?) USING TIMESTAMP ?"
-PUT_ID: Final = (
-    "INSERT INTO ids (id, chat, author, offset, slice, seq, message) VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
-)
-"""The first holds, cell by cell: `message` is left unset for what is none."""
+PUT_ID: Final = "INSERT INTO ids (id, chat, author, offset, slice, seq) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 PUT_PERSON: Final = (
     "INSERT INTO person_signals (user, window, offset, payload, to_members, also, successor)"
     " VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
@@ -98,7 +95,7 @@ PUT_WINDOW: Final = "INSERT INTO person_windows (user, window) VALUES (?, ?) USI
 PUT_RAW: Final = (
     "INSERT INTO raw_signals (scope, key, window, offset, kind, payload) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
-PUT_MARKER: Final = "INSERT INTO markers (chat, user, seq) VALUES (?, ?, ?) USING TIMESTAMP ?"
+PUT_MARKER: Final = "INSERT INTO markers (chat, user, epoch, seq) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 """The timestamp is the seq: the furthest holds."""
 PUT_DELIVERED: Final = "INSERT INTO delivered (chat, user, seq) VALUES (?, ?, ?) USING TIMESTAMP ?"
 """As `PUT_MARKER`."""

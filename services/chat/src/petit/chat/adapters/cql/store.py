@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
-from petit.chat.adapters.cql import digest, history, members, migrating, queries, writes
+from petit.chat.adapters.cql import digest, history, members, mending, migrating, queries, writes
 from petit.chat.adapters.cql import statements as cql
 from petit.chat.adapters.cql.driver import Database, connected
 from petit.chat.domain.rows import (
@@ -23,17 +23,21 @@ from petit.contracts.ids import ChatId, Epoch, Offset, Seq, SignalId, UserId
 
 
 @asynccontextmanager
-async def opened(server: CqlServer) -> "AsyncIterator[CqlStore]":
+async def opened(server: CqlServer, *, everywhere: bool = False) -> "AsyncIterator[CqlStore]":
     """Open the read model, and close it in the end.
 
     While it is open the driver finds nodes again by itself: until then every call raises `StoreDown`.
+
+    Args:
+        server: The keyspace.
+        everywhere: Read and write every copy of each row instead of most: for an operator, while all nodes run.
 
     Raises:
         StoreDown: the cluster cannot be reached, or its schema is older than this program's: try again.
         StoreBroken: the schema is newer, or we may not use it.
     """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(connected(server, keyspace=None))
+        database = await stack.enter_async_context(connected(server, keyspace=None, everywhere=everywhere))
         await migrating.check(database, server)
         await database.use(server.keyspace)
         await database.prepare(cql.ALL)
@@ -45,6 +49,7 @@ class CqlStore:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._epoch = Epoch(0)
 
     async def watch(self) -> NoReturn:
         """Wait for ever: nothing that a question finds says that the whole store is damaged."""
@@ -53,7 +58,7 @@ class CqlStore:
 
     async def commit(self, batch: Batch) -> None:
         """See `Repository.commit`."""
-        await self._db.write(writes.rows(batch))
+        await self._db.write(writes.rows(batch, epoch=self._epoch))
         await self._db.write(writes.chats(batch))
         await self._db.write(writes.checkpoints(batch))
 
@@ -64,6 +69,11 @@ class CqlStore:
     async def set_epoch(self, epoch: Epoch) -> None:
         """See `Repository.set_epoch`."""
         await self._db.write([[(cql.PUT_META, ("epoch", epoch, epoch))]])
+        self._epoch = epoch
+
+    async def take_back(self) -> int:
+        """Remove what a commit that was cut short has written of signals that no log has any more. See `mending`."""
+        return await mending.take_back(self._db)
 
     async def digest(self) -> str:
         """See `Repository.digest`."""
@@ -71,7 +81,9 @@ class CqlStore:
 
     async def epoch(self) -> Epoch | None:
         """See `Repository.epoch`."""
-        return await queries.epoch(self._db)
+        found = await queries.epoch(self._db)
+        self._epoch = found or self._epoch
+        return found
 
     async def checkpoints(self) -> dict[int, Offset]:
         """See `Repository.checkpoints`."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from petit.chat.adapters.cql import statements as cql
 from petit.chat.adapters.cql.driver import unset
-from petit.chat.adapters.cql.places import begins_slice, bucket, first_holds, joined, key, shard, slice_of, window
+from petit.chat.adapters.cql.places import begins_slice, bucket, joined, key, shard, slice_of, window
 from petit.chat.domain.rows import Batch, ChatRow, MemberEnd, MemberRow, SignalRow
 from petit.contracts.ids import ChatId, Seq, UserId
 
@@ -30,10 +30,14 @@ _VALUE: Final = 12
 """Bytes that a value takes besides what it says, more or less."""
 
 
-def rows(batch: Batch) -> Iterator[Sequence[Write]]:
-    """Give everything that must be there before the chats' own rows, in requests."""
+def rows(batch: Batch, *, epoch: int) -> Iterator[Sequence[Write]]:
+    """Give everything that must be there before the chats' own rows, in requests.
+
+    Args:
+        epoch: Of the log.
+    """
     partitions: defaultdict[tuple[Any, ...], list[Write]] = defaultdict(list)
-    for table, partition, write in _rows(batch):
+    for table, partition, write in _rows(batch, epoch):
         partitions[table, *partition].append(write)
     yield from _packed(partitions.values())
 
@@ -59,7 +63,7 @@ def delivered(markers: Mapping[tuple[ChatId, UserId], Seq]) -> Iterator[Sequence
     yield from _packed(partitions.values())
 
 
-def _rows(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
+def _rows(batch: Batch, epoch: int) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
     """Give each row with its table and partition."""
     yield from _signals(batch)
     yield from _members(batch)
@@ -68,7 +72,7 @@ def _rows(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
         at = (row.offset, joined(row.joined_offset), row.role, row.offset)
         yield "memberships", (user,), (cql.PUT_MEMBERSHIP, (user, row.chat, *at))
     for (chat, user), seq in batch.markers.items():
-        yield "markers", (chat,), (cql.PUT_MARKER, (chat, key(user), seq, seq))
+        yield "markers", (chat,), (cql.PUT_MARKER, (chat, key(user), epoch, seq, seq))
     for person in batch.persons:
         named, part = key(person.user), window(person.offset)
         text = (person.payload, person.to_members, unset(person.also), unset(person.successor))
@@ -112,8 +116,8 @@ def _signals(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
 
 def _named(row: SignalRow, nth: int) -> Iterator[tuple[str, tuple[Any, ...], Write]]:
     if row.id is not None and row.by is not None:
-        id, found = key(row.id), (row.offset, slice_of(nth), row.seq or 0, unset(row.seq))
-        yield "ids", (id,), (cql.PUT_ID, (id, row.chat, key(row.by), *found, first_holds(row.offset)))
+        id, found = key(row.id), (row.offset, slice_of(nth), row.seq or 0)
+        yield "ids", (id,), (cql.PUT_ID, (id, row.chat, key(row.by), *found, row.offset))
 
 
 def _members(batch: Batch) -> Iterator[tuple[str, tuple[Any, ...], Write]]:

@@ -8,6 +8,7 @@ import pytest
 
 from petit.chat.app import Options, chat
 from petit.chat.ports import CqlServer
+from petit.contracts import rpc
 from petit.contracts.ids import ChatId
 from petit.contracts.problems import Unavailable
 from petit.kit.natsserver import NatsServer
@@ -96,8 +97,9 @@ async def test_a_replica_waits_for_its_database_refuses_reads_without_it_and_cat
             await cable.pull_out()
             with pytest.raises(Unavailable, match="read model is down"):
                 await edge.history(group, "ada")
-            for number in range(20):
-                await edge.say(group, f"during {number}", by="bob")
+            offset = [await edge.say(group, f"during {number}", by="bob") for number in range(20)][-1]
+            seed = await edge.about(group, "seed", rpc.SeedAsk(chat=group, min_offset=offset), body=rpc.Seed)
+            assert (seed.head_seq, seed.offset) == (21, offset), "streams of a chat that is held go on"
 
             await cable.plug_in()
             await shows(edge, group, ["before", *(f"during {number}" for number in range(20))])

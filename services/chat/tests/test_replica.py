@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from petit.chat.app import adopt_epoch, digest, highest_checkpoint
+from petit.chat.domain.rows import Batch
 from petit.chat.handlers.folding import RulesTooNew
-from petit.chat.ports import StoreBroken
+from petit.chat.ports import StoreBroken, StoreDown
 from petit.contracts import rpc
 from petit.contracts.ids import Epoch, Offset, UserId
 from petit.contracts.problems import Code, Refused
@@ -31,6 +32,27 @@ from petit.kit.leases import ReplicaTakenError
 from petit.kit.natsserver import NatsServer
 from services.chat.tests.asking import Edge, edge_of, eventually, now, replica_of
 from services.chat.tests.test_questions import ADA, BOB, until_announced
+
+
+async def test_a_chat_that_is_held_is_seeded_while_the_store_is_down(server: NatsServer, tmp_path: Path) -> None:
+    """What is folded is true, whether or not it is stored yet; reads wait for the store, streams do not."""
+
+    async def down(batch: Batch) -> None:
+        raise StoreDown(f"{len(batch.signals)} signals wait")
+
+    async with replica_of(server, tmp_path / "chat.db") as running, edge_of(server) as edge:
+        chat = await edge.create("group", ADA, BOB)
+        commit, running.store.commit = running.store.commit, down  # type: ignore[method-assign]  # the store is down
+        offset = await edge.say(chat, "not stored yet", by=ADA)
+
+        seed = await edge.about(chat, "seed", rpc.SeedAsk(chat=chat, min_offset=offset), body=rpc.Seed)
+        assert (seed.offset, seed.head_seq, {member.user for member in seed.members}) == (offset, 1, {ADA, BOB})
+        with pytest.raises(Refused) as refused:
+            await edge.history(chat, BOB, min_offset=offset)
+        assert refused.value.code == Code.READ_BEHIND
+
+        running.store.commit = commit  # type: ignore[method-assign]  # it is back
+        assert (await edge.history(chat, BOB, min_offset=offset)).head_seq == 1
 
 
 async def test_a_proposal_that_is_made_again_gets_the_same_verdict(edge: Edge) -> None:

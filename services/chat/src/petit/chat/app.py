@@ -172,7 +172,9 @@ async def _start(options: Options, stack: AsyncExitStack, *, on_wait: Callable[[
     model = Model(repository=store, reach=reach)
     proposing = Proposing(store, log=log, folding=folding, states=states, reach=reach)
     delivering = Delivering(model, states=states, announce=ephemera.delivered)
-    owning = Owning(nc, owner_methods(model, states=states, proposing=proposing, delivering=delivering))
+    owning = Owning(
+        nc, owner_methods(model, states=states, folding=folding, proposing=proposing, delivering=delivering)
+    )
 
     def on_change(gained: frozenset[int], lost: frozenset[int]) -> None:
         for part in (folding, announcing, owning):

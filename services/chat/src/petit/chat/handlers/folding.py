@@ -98,6 +98,8 @@ class Folding:
         self._commit_at = 0.0
         self._checkpoint_at = 0.0
         self._committing = False
+        self._advanced = asyncio.Event()
+        self._awaited = 0
         self.active: frozenset[int] = frozenset()
         """The partitions that are being folded."""
         self.recent: OrderedDict[tuple[UserId, SignalId], SignalRow] = OrderedDict()
@@ -151,6 +153,28 @@ class Folding:
             return False
         return await self._reach.wait_for(self._targets[partition], partition=partition, within=within)
 
+    async def reaches(self, offset: Offset, *, partition: int, within: float) -> bool:
+        """Wait until a partition is folded so far in memory, whether or not the store has it yet.
+
+        What is folded is a function of the log alone: a store that is down, or a crash before the commit, changes
+        nothing of it.
+
+        Returns:
+            False if it is not in so many seconds, or is not folded here.
+        """
+        if partition not in self.active or self._position >= offset:
+            return partition in self.active
+        self._awaited += 1
+        self._woken.set()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    while partition in self.active and self._position < offset:
+                        await self._advanced.wait()
+        finally:
+            self._awaited -= 1
+        return partition in self.active and self._position >= offset
+
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> NoReturn:
@@ -173,6 +197,7 @@ class Folding:
                 self._states.shrink(committed=self._committed)
                 if not self._inbox:
                     self._position = max(self._position, Offset(self._feed.position))
+                self._advance()
                 if len(self._inbox) <= INBOX // 2 and self._inbox_bytes <= INBOX_BYTES // 2:
                     self._feed.resume()
                 if self._position > self._committed and not self._committing:
@@ -195,7 +220,12 @@ class Folding:
 
     def _due_in(self) -> float:
         """Return in how many seconds the next commit is due; not more than 0 if it is."""
-        return 0.0 if self._reach.waiting else self._commit_at + LINGER_S - time.monotonic()
+        return 0.0 if self._reach.waiting or self._awaited else self._commit_at + LINGER_S - time.monotonic()
+
+    def _advance(self) -> None:
+        """Have those who wait for the fold look again."""
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
     def _wake_when_due(self) -> None:
         wait = self._due_in()

@@ -1,9 +1,11 @@
 """Questions about one chat, answered by the owner of its partition."""
 
 import heapq
+from typing import Final
 
 from petit.chat.domain.rows import SignalRow
 from petit.chat.domain.windows import window
+from petit.chat.handlers.folding import Folding
 from petit.chat.handlers.model import (
     Model,
     describe,
@@ -18,6 +20,9 @@ from petit.contracts import resources, rpc
 from petit.contracts.ids import BEFORE_FIRST, Seq
 from petit.contracts.problems import Code, Refused
 from petit.contracts.subjects import partition
+
+_MEMORY_S: Final = 1.0
+"""How long a seed waits for the fold in memory; then for the read model."""
 
 
 async def chat(model: Model, ask: rpc.ChatAsk) -> rpc.Answer[resources.Chat]:
@@ -114,14 +119,23 @@ async def views(model: Model, ask: rpc.MessageAsk, *, states: States) -> rpc.Ans
     return rpc.Answer[rpc.ViewsPage](as_of=as_of, body=rpc.ViewsPage(items=items, next=more))
 
 
-async def seed(model: Model, ask: rpc.SeedAsk, *, states: States) -> rpc.Answer[rpc.Seed]:
+async def seed(model: Model, ask: rpc.SeedAsk, *, states: States, folding: Folding) -> rpc.Answer[rpc.Seed]:
     """Answer a chat's whole state; it may be ahead of `as_of`, and says so in `offset`.
+
+    A chat that is held in memory is answered from there, so that streams begin while the store is down, too.
 
     Raises:
         Refused: `read.behind`.
     """
-    as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
-    state = (await states.load([ask.chat]))[ask.chat].state
+    as_of = ask.min_offset
+    held = states.get(ask.chat)
+    if held is not None:
+        folded = await folding.reaches(as_of, partition=partition(ask.chat), within=_MEMORY_S)
+        held = states.get(ask.chat) if folded else None
+    if held is None:
+        as_of = await model.reach.ready(ask.min_offset, partition=partition(ask.chat))
+        held = (await states.load([ask.chat]))[ask.chat]
+    state = held.state
     body = rpc.Seed(
         chat=ask.chat,
         offset=state.offset,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from petit.chat.handlers import many_chats, one_chat
 from petit.chat.handlers.delivering import Delivering
+from petit.chat.handlers.folding import Folding
 from petit.chat.handlers.model import Model
 from petit.chat.handlers.order import Orders
 from petit.chat.handlers.proposing import Proposing
@@ -55,7 +56,7 @@ class Method(Generic[A, T]):
 
 
 def owner_methods(
-    model: Model, *, states: States, proposing: Proposing, delivering: Delivering
+    model: Model, *, states: States, folding: Folding, proposing: Proposing, delivering: Delivering
 ) -> Mapping[str, Answering]:
     """Return the methods of a partition's owner, by name."""
     return {
@@ -66,7 +67,7 @@ def owner_methods(
         "message": Method(rpc.MessageAsk, partial(one_chat.message, model)),
         "views": Method(rpc.MessageAsk, partial(one_chat.views, model, states=states)),
         "delivered": Method(rpc.Delivered, delivering.deliver),
-        "seed": Method(rpc.SeedAsk, partial(one_chat.seed, model, states=states)),
+        "seed": Method(rpc.SeedAsk, partial(one_chat.seed, model, states=states, folding=folding)),
         "backlog": Method(rpc.BacklogAsk, partial(one_chat.backlog, model)),
     }
 

@@ -11,7 +11,7 @@ from petit.contracts.ids import Offset
 from petit.contracts.problems import Code, FieldError, Refused
 from petit.contracts.rpc import Ask
 from petit.kit.connection import Connection, connect
-from petit.kit.errors import Outage, Unanswered
+from petit.kit.errors import Outage, Unanswered, Unreached
 from petit.kit.natsserver import NatsServer
 from petit.kit.rpc import answer, ask, call, serve
 from petit.kit.wire import Incoming
@@ -151,6 +151,24 @@ async def test_a_request_survives_a_restart_of_the_server(nc: Connection, server
 async def test_a_frozen_server_is_an_outage_at_the_deadline(nc: Connection, server: NatsServer) -> None:
     with frozen(server), pytest.raises(Outage):
         await call(nc, SUBJECT, b"", within=0.3)
+
+
+async def test_who_stops_while_the_server_is_gone_is_not_asked_when_it_is_back(
+    nc: Connection, server: NatsServer
+) -> None:
+    service = await serve(nc, SUBJECT, echo)
+    broken, restored = asyncio.Event(), asyncio.Event()
+    nc.on_disconnected(broken.set)
+    nc.on_reconnected(restored.set)
+    server.kill()
+    await broken.wait()
+
+    await service.stop()
+    await server.start()
+    await restored.wait()
+
+    with pytest.raises(Unreached):
+        await nc.replies.request(SUBJECT, within=2)
 
 
 async def test_of_a_queue_one_answers(nc: Connection, server: NatsServer) -> None:

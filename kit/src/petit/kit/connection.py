@@ -166,15 +166,16 @@ class Connection(Client):
         return random.choice(others or servers), wait_s  # noqa: S311 - likewise
 
     async def _stop_listening(self, subscription: Subscription, *, within: int) -> None:
+        if not within:
+            self._direct.pop(subscription._id, None)  # noqa: SLF001 - likewise
         try:
-            if within and self.is_connected:
-                await subscription.unsubscribe()
-                with suppress(nats_errors.Error):  # what the server sent before it knew has come by then
-                    await self.flush(timeout=within)
+            if not self.is_closed and not self.is_draining:
+                await subscription.unsubscribe()  # also while the connection is broken: it would come back with it
+                if within and self.is_connected:
+                    with suppress(nats_errors.Error):  # what the server sent before it knew has come by then
+                        await self.flush(timeout=within)
         finally:
             self._direct.pop(subscription._id, None)  # noqa: SLF001 - likewise
-        if not within and not self.is_closed and not self.is_draining:
-            await subscription.unsubscribe()
 
     def _flush_now(self) -> None:
         self._flushing = False

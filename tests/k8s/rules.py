@@ -94,6 +94,18 @@ def every_server_has_a_budget(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"a drain takes {mine[0].get('maxUnavailable', 'none')} of {workload}, not one"
 
 
+def a_drain_waits_for_nobody_who_serves_nobody(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """All of ours may be not ready, as while a database is down, and nodes go; what keeps data is waited for."""
+    budgets = of_kind(manifests, "PodDisruptionBudget")
+    for workload in workloads(manifests, *SERVERS):
+        for budget in (budget["spec"] for budget in budgets if selects(budget["spec"]["selector"], workload.labels)):
+            always = budget.get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+            if workload.app in OURS and not always:
+                yield f"a drain waits until {workload} is ready"
+            if workload.kind == "StatefulSet" and always:
+                yield f"a drain takes {workload} while another of its copies may be gone"
+
+
 def nobody_notices_a_rollout(manifests: Sequence[Manifest]) -> Iterator[str]:
     """The new one is known before the old one goes, and the old one serves until everybody knows."""
     behind = [service["spec"]["selector"] for service in of_kind(manifests, "Service")]
@@ -192,6 +204,7 @@ RULES: Final[tuple[Rule, ...]] = (
     nobody_has_a_token,
     every_image_is_pinned,
     every_server_has_a_budget,
+    a_drain_waits_for_nobody_who_serves_nobody,
     nobody_notices_a_rollout,
     there_is_never_only_one,
     secrets_are_secrets,

@@ -101,6 +101,14 @@ WRONG: Final[list[tuple[Rule, Spoil]]] = [
         rules.every_server_has_a_budget,
         Spoil("PodDisruptionBudget chat", "spec/selector/matchLabels", {"app.kubernetes.io/name": "chats"}),
     ),
+    (
+        rules.a_drain_waits_for_nobody_who_serves_nobody,
+        Spoil("PodDisruptionBudget chat", "spec/unhealthyPodEvictionPolicy"),
+    ),
+    (
+        rules.a_drain_waits_for_nobody_who_serves_nobody,
+        Spoil("PodDisruptionBudget nats", "spec/unhealthyPodEvictionPolicy", "AlwaysAllow"),
+    ),
     (rules.nobody_notices_a_rollout, Spoil("Deployment proxy", f"{MAIN}/lifecycle")),
     (rules.nobody_notices_a_rollout, Spoil("ConfigMap notifier", "data/PETIT_NOTIFIER_DRAIN_S", "0")),
     (rules.nobody_notices_a_rollout, Spoil("Deployment gateway", "spec/minReadySeconds")),

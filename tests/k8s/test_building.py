@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.k8s.building import ROOT, Manifest, Overlay, build, copied, tool
+from tests.k8s.rules import OURS
 from tests.k8s.workloads import of_kind
 
 pytestmark = pytest.mark.k8s
@@ -23,21 +24,42 @@ def job(manifests: list[Manifest]) -> str:
     return str(found["metadata"]["name"])
 
 
-@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def image(manifests: list[Manifest], kind: str, name: str = "") -> str:
+    (found,) = (each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name or not name)
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
 def test_another_release_is_another_bootstrap_job_because_jobs_cannot_be_changed(
-    overlay: Overlay, own: Path, built: dict[Overlay, list[Manifest]]
+    own: Path, built: dict[Overlay, list[Manifest]]
 ) -> None:
-    kustomization = own / overlay / "kustomization.yaml"
-    images = "images:\n  - {name: petit/cli, newTag: another}\n"
-    text = kustomization.read_text()
+    kustomization = own / "dev/kustomization.yaml"
     kustomization.write_text(
-        text.replace("images:\n", images) if "images:\n" in text else text.replace("patches:\n", f"{images}patches:\n")
+        kustomization.read_text().replace("images:\n", "images:\n  - {name: petit/cli, newTag: another}\n")
     )
 
-    made = build(own / overlay)
+    made = build(own / "dev")
 
-    assert of_kind(made, "Job")[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "petit/cli:another"
-    assert job(made) != job(built[overlay])
+    assert image(made, "Job") == "petit/cli:another"
+    assert job(made) != job(built["dev"])
+
+
+def test_another_release_is_another_bootstrap_job_in_a_kustomization_around_production(own: Path) -> None:
+    around, site = own / "around", own / "prod/site/site.env"
+    around.mkdir()
+    (around / "kustomization.yaml").write_text("namespace: elsewhere\nresources: [../prod]\n")
+    example = site.read_text().replace("REGISTRY=registry.example.org/petit", "REGISTRY=registry:5000/our/petit")
+
+    def release(tag: str) -> list[Manifest]:
+        site.write_text(example.replace("TAG=0.1.0", f"TAG={tag}"))
+        return build(around)
+
+    first, second, again = release("1.0.0"), release("1.1.0"), release("1.0.0")
+
+    assert image(first, "Job") == "registry:5000/our/petit/cli:1.0.0"
+    assert image(second, "Job") == "registry:5000/our/petit/cli:1.1.0"
+    assert image(second, "Deployment", "gateway") == "registry:5000/our/petit/gateway:1.1.0"
+    assert job(first) != job(second)
+    assert job(first) == job(again)
 
 
 def test_other_settings_are_another_bootstrap_job(own: Path, built: dict[Overlay, list[Manifest]]) -> None:
@@ -49,6 +71,13 @@ def test_other_settings_are_another_bootstrap_job(own: Path, built: dict[Overlay
 
 def test_the_same_once_more_is_the_same_bootstrap_job(own: Path, built: dict[Overlay, list[Manifest]]) -> None:
     assert job(build(own / "dev")) == job(built["dev"])
+
+
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def test_all_of_ours_are_of_one_release(overlay: Overlay, built: dict[Overlay, list[Manifest]]) -> None:
+    ours = [image(built[overlay], "Job"), *(image(built[overlay], "Deployment", name) for name in OURS)]
+
+    assert len({(at.rpartition("/")[0], at.rpartition(":")[2]) for at in ours}) == 1
 
 
 @pytest.mark.parametrize("missing", ["site.env", "nats-users.env", "realm.env", "cql.env", "nats-ca.crt", "cql-ca.crt"])

@@ -1,12 +1,14 @@
 """The log stores an entry once, says what it did not store, and is never made twice in silence."""
 
 import asyncio
+import json
 import os
 import shutil
 import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from kit.tests.proxy import proxied
 from kit.tests.reading import frozen
@@ -14,7 +16,8 @@ from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import Busy, LogBehind, LogFull, LogLost, Outage, Unanswered, Unreached
 from petit.kit.jetstream import JetStream
-from petit.kit.log import Log
+from petit.kit.kv import Bucket
+from petit.kit.log import Log, memory_bucket
 from petit.kit.natsserver import NatsConfig, NatsServer
 from petit.kit.stream import APART, LogConfig
 
@@ -87,6 +90,35 @@ async def test_a_deleted_stream_is_not_made_again(log: Log, nc: Connection) -> N
     with pytest.raises(Unreached):
         await log.append(SUBJECT, b"hello", msg_id="ann:1", deadline=time.monotonic() + 0.2)
     assert await JetStream(nc).stream("SIGNALS") is None
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff", b"[]", b"7", b"null", b'{"epoch": 1}', b'{"epoch": null, "offset": Infinity}', b"[" * 99_999]
+)
+async def test_a_memory_that_cannot_be_read_stops_nobody_and_is_mended(log: Log, nc: Connection, text: bytes) -> None:
+    await log.append(SUBJECT, b"hello", msg_id="ann:1")
+    memory = Bucket(nc, memory_bucket())
+    await memory.put("log", text)
+
+    with structlog.testing.capture_logs() as said:
+        assert (await log.find(within=0.0)).last == 1
+        assert (await log.find(within=0.0, remember=True)).last == 1
+
+    assert {line["event"] for line in said if line["log_level"] == "error"} == {"log.memory_unreadable"}
+    assert await log.known() == (1, 1)
+    held = await memory.get("log")
+    assert held is not None
+    assert json.loads(held.value) == {"epoch": 1, "offset": 1}
+
+
+async def test_a_memory_that_cannot_be_read_still_says_that_there_was_a_log(log: Log, nc: Connection) -> None:
+    await Bucket(nc, memory_bucket()).put("log", b"?")
+    await JetStream(nc).delete_stream("SIGNALS")
+
+    with pytest.raises(LogLost):
+        await log.find(within=0.0)
+    with pytest.raises(LogLost):
+        await log.bootstrap()
 
 
 async def test_a_read_model_that_knows_more_stops_a_new_log(nc: Connection) -> None:

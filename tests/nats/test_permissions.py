@@ -22,6 +22,15 @@ from tests.nats.cluster import USERS, Cluster, cluster
 CHAT = "signal.7.chat.0190aaaa.msg"
 PERSON = "signal.7.person.ada.invited"
 CREATE = "$JS.API.CONSUMER.CREATE.SIGNALS"
+FILTERS = {
+    "gateway": "signal.>",
+    "notifier": "signal.>",
+    "chat": "signal.>",
+    "search": "signal.*.chat.>",
+    "attachments": "signal.*.chat.*.msg",
+}
+"""What each of them may read."""
+_LONG_NS = 60 * 10**9
 _REFUSED_S = 0.02
 _SPREAD_S = 0.2
 """Until other nodes know who listens."""
@@ -220,20 +229,67 @@ async def test_an_answer_goes_once_and_only_to_who_asked(shared: Cluster) -> Non
         assert not await chat.may_publish(question.reply, b"again")
 
 
-async def test_a_consumer_is_no_way_around_what_may_be_published(shared: Cluster) -> None:
-    async with user(shared, "notifier") as notifier, user(shared, "gateway") as gateway:
+@pytest.mark.parametrize("name", sorted(FILTERS))
+async def test_a_consumer_is_no_way_around_what_may_be_published(shared: Cluster, name: str) -> None:
+    """It delivers where somebody listens on that very subject; buckets and JetStream's API listen by wildcards."""
+    filter_ = FILTERS[name]
+    subject = f"{CREATE}.NAME.{filter_}"
+    async with user(shared, name) as one, user(shared, "gateway") as gateway, user(shared, "operator") as operator:
+        await gateway.nc.request(CHAT, b'{"epoch":9,"offset":9999}', timeout=5)
+        before = [await _state(operator, stream) for stream in ("SIGNALS", "KV_PETIT", "KV_TICKETS", "KV_LEASES")]
+        inbox = one.nc.new_inbox()
+        heard = await one.nc.subscribe(inbox)
+
+        assert not await one.makes_consumer(filter_, subject=subject, deliver_subject="signal.9.chat.other.msg")
+        for target in (
+            "$KV.PETIT.log",
+            "$KV.LEASES.chat.7",
+            "$JS.API.STREAM.PURGE.KV_PETIT",
+            "$JS.API.STREAM.DELETE.KV_TICKETS",
+            "$JS.API.STREAM.DELETE.SIGNALS",
+        ):
+            for headers_only in (False, True) * 2:  # on this node or on that one
+                await one.makes_consumer(
+                    filter_,
+                    subject=subject,
+                    deliver_subject=target,
+                    headers_only=headers_only,
+                    inactive_threshold=_LONG_NS,
+                )
+        assert await one.makes_consumer(filter_, subject=subject, deliver_subject=inbox)
+
+        await heard.next_msg(timeout=2)
+        await asyncio.sleep(_SPREAD_S)
+        after = [await _state(operator, stream) for stream in ("SIGNALS", "KV_PETIT", "KV_TICKETS", "KV_LEASES")]
+        consumers = (await operator.ask("$JS.API.CONSUMER.LIST.SIGNALS", {}) or {})["consumers"]
+    elsewhere = [one for one in consumers if one["config"].get("deliver_subject", "").startswith("$")]
+    assert after == before
+    assert len(elsewhere) >= 20
+    assert {one["delivered"]["stream_seq"] for one in elsewhere} == {0}
+
+
+async def _state(operator: User, stream: str) -> object:
+    """Return what a stream holds, or what it says instead."""
+    answer = await operator.ask(f"$JS.API.STREAM.INFO.{stream}", {})
+    assert answer is not None
+    return {name: value for name, value in answer["state"].items() if name != "consumer_count"}
+
+
+async def test_a_consumer_delivers_to_who_listens_on_that_very_subject(shared: Cluster) -> None:
+    """What is left open, so that it is known: such a listener hears signals in the place of its own messages."""
+    filter_ = FILTERS["search"]
+    async with user(shared, "chat") as chat, user(shared, "search") as search, user(shared, "gateway") as gateway:
+        heard = await chat.nc.subscribe("live.ctl.folded")
+        await chat.nc.flush()
+        await asyncio.sleep(_SPREAD_S)
+
+        assert not await search.may_publish("live.ctl.folded")
+        assert await search.makes_consumer(
+            filter_, subject=f"{CREATE}.NAME.{filter_}", deliver_subject="live.ctl.folded"
+        )
         await gateway.nc.request(CHAT, b"{}", timeout=5)
 
-        assert not await notifier.makes_consumer(
-            "signal.>", subject=f"{CREATE}.NAME.signal.>", deliver_subject="signal.9.chat.other.msg"
-        )
-        await notifier.makes_consumer(
-            "signal.>", subject=f"{CREATE}.NAME.signal.>", deliver_subject="$JS.API.STREAM.DELETE.KV_TICKETS"
-        )
-        await asyncio.sleep(1)
-        answer = await gateway.ask("$JS.API.STREAM.INFO.KV_TICKETS", {})
-    assert answer is not None
-    assert "error" not in answer
+        assert (await heard.next_msg(timeout=2)).subject == CHAT
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ FIRST_EPOCH: Final = 1
 APART: Final = 1_000_000
 """Offsets left out between two epochs."""
 _MEMORY_KEY: Final = "log"
+_UNREADABLE: Final = (0, 1)
+"""What a memory that cannot be read remembers: that there was a log, and nothing that any log is behind."""
 _PAUSE_S: Final = 0.2
 _SURE_S: Final = 5.0
 """How long a stream must be gone or behind until we believe it: in a cluster, who starts or was frozen may answer."""
@@ -197,8 +199,12 @@ class StreamMaker:
         held = await self._memory.get(_MEMORY_KEY)
         if held is None:
             return 0, 0
-        record = json.loads(held.value)
-        return int(record["epoch"]), int(record["offset"])
+        try:
+            record = json.loads(held.value)
+            return int(record["epoch"]), int(record["offset"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            _log.error("log.memory_unreadable", stream=self._config.stream, revision=held.revision)
+            return _UNREADABLE
 
     async def _remember(self, info: LogInfo) -> None:
         record = {"epoch": info.epoch, "offset": info.last}

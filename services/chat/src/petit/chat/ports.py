@@ -53,6 +53,10 @@ class CqlServer:
     password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     """PEM file of the authority that signed the nodes' certificates; None: no TLS."""
+    cert: Path | None = None
+    """PEM file of the certificate that we show, where nodes want one; None: none is shown."""
+    key: Path | None = None
+    """PEM file of that certificate's key."""
 
     def __str__(self) -> str:
         return f"keyspace {self.keyspace} at {','.join(self.hosts)}:{self.port}"

@@ -27,6 +27,10 @@ class CqlSettings(BaseSettings):
     """That user's."""
     cql_ca: Path | None = None
     """PEM file of the authority that signed the nodes' certificates. Where it is set, nothing is sent without TLS."""
+    cql_cert: Path | None = None
+    """PEM file of this process's certificate and its chain, for nodes that want to see one."""
+    cql_key: Path | None = None
+    """PEM file of that certificate's key."""
 
     @property
     def cql(self) -> CqlServer | None:
@@ -41,12 +45,18 @@ class CqlSettings(BaseSettings):
             user=self.cql_user,
             password=None if self.cql_password is None else self.cql_password.get_secret_value(),
             ca=self.cql_ca,
+            cert=self.cql_cert,
+            key=self.cql_key,
         )
 
     @model_validator(mode="after")
     def _cql_credentials_are_whole(self) -> Self:
         if (self.cql_user is None) != (self.cql_password is None):
             raise ValueError("a database user and its password are set together")
+        if (self.cql_cert is None) != (self.cql_key is None):
+            raise ValueError("a certificate for the database and its key are set together")
+        if self.cql_cert is not None and self.cql_ca is None:
+            raise ValueError("a certificate is shown to the database by TLS only: its authority is to be set, too")
         return self
 
 

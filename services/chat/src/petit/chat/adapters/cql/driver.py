@@ -35,7 +35,7 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStat
 
 from petit.chat.adapters.cql.bridge import Bridge, Page, Row
 from petit.chat.adapters.cql.errors import translated
-from petit.chat.ports import CqlServer, StoreDown
+from petit.chat.ports import CqlServer, StoreBroken, StoreDown
 
 ANSWER_S: Final = 3.0
 """Seconds after which a question is given up."""
@@ -279,6 +279,24 @@ def unset(value: Any) -> Any:
     return UNSET_VALUE if value is None else value
 
 
+def secured(server: CqlServer) -> ssl.SSLContext | None:
+    """Return how to verify a node, and what to show it; None: no TLS.
+
+    Raises:
+        OSError: the authority's file cannot be read, or is none.
+        StoreBroken: so it is with our certificate or its key.
+    """
+    if server.ca is None:
+        return None
+    context = ssl.create_default_context(cafile=server.ca)
+    if server.cert is not None:
+        try:
+            context.load_cert_chain(server.cert, server.key)
+        except OSError as error:
+            raise StoreBroken(f"{server.cert}, {server.key}: {error}") from error
+    return context
+
+
 def _cluster(server: CqlServer, level: int) -> Cluster:
     def profile(speculation: SpeculativeExecutionPolicy) -> ExecutionProfile:
         return ExecutionProfile(
@@ -300,7 +318,7 @@ def _cluster(server: CqlServer, level: int) -> Cluster:
         protocol_version=_PROTOCOL,
         execution_profiles=profiles,
         auth_provider=PlainTextAuthProvider(server.user, server.password or "") if server.user else None,
-        ssl_context=ssl.create_default_context(cafile=server.ca) if server.ca else None,
+        ssl_context=secured(server),
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_S, max_attempts=None),
         connect_timeout=_CONNECT_S,
         control_connection_timeout=_CONNECT_S,

@@ -1,12 +1,16 @@
 """A log of the real stack that is lost: services stop, an operator begins it anew, and no offset comes twice."""
 
+import asyncio
+
 import pytest
 
 from kit.tests.reading import SUBJECT, write
 from petit.cli.checkup.epoch import renewed
+from petit.cli.checkup.log import SURE_S
 from petit.cli.trouble import Trouble
 from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset
+from petit.kit.connection import Connection
 from petit.kit.errors import LogLost
 from petit.kit.jetstream import JetStream
 from petit.kit.log import Log
@@ -23,9 +27,10 @@ async def test_a_log_that_is_lost_goes_on_above_all_that_was_handed_out(nats: Cl
         with pytest.raises(LogLost):
             await log.find(known_epoch=1, known_offset=40, within=0.0)
 
-        info = await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3)
+        info = await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3, max_bytes=10**9)
 
         assert (info.epoch, info.first) == (2, 70 + APART)
+        assert await _bound(operator) == 10**9
         again = await renewed(operator, known=Cursor(Epoch(1), Offset(70)), replicas=3)  # as after a crash in between
         assert again.epoch == 2
         stored = await log.append(SUBJECT, b"x", msg_id="x")
@@ -38,3 +43,40 @@ async def test_a_log_that_is_well_is_left_alone(nats: Cluster) -> None:
     async with nats.connected("operator") as operator:
         with pytest.raises(Trouble, match="the log is well"):
             await renewed(operator, known=Cursor(Epoch(1), Offset(0)), replicas=3)
+
+
+async def test_a_log_that_is_behind_keeps_its_bound(nats: Cluster) -> None:
+    async with nats.connected("operator") as operator:
+        js = JetStream(operator)
+        state = await js.stream("SIGNALS")
+        assert state is not None
+        await js.update_stream({**state.config, "max_bytes": 10**9})
+
+        info = await renewed(operator, known=Cursor(Epoch(1), Offset(7)), replicas=3)
+
+        assert (info.epoch, info.first) == (2, 7 + APART)
+        assert await _bound(operator) == 10**9
+
+
+async def test_a_log_that_is_gone_or_behind_for_a_moment_is_left_alone(nats: Cluster) -> None:
+    """As a node may say that starts: what is missing is there within ten seconds."""
+    async with nats.connected("chat") as chat, nats.connected("operator") as operator:
+        log = Log(chat)
+        await write(log, 50)
+        known = Cursor(Epoch(1), Offset(60))
+        looking = asyncio.create_task(renewed(operator, known=known, replicas=3))
+        await asyncio.sleep(SURE_S / 2)
+        assert not looking.done()
+
+        await write(log, 10, first=51)
+
+        with pytest.raises(Trouble, match="the log is well"):
+            await looking
+        assert (await log.info()).epoch == 1
+        assert (await log.info()).messages == 60
+
+
+async def _bound(operator: Connection) -> int:
+    state = await JetStream(operator).stream("SIGNALS")
+    assert state is not None
+    return int(state.config["max_bytes"])

@@ -91,6 +91,8 @@ class DoctorSettings(CqlSettings):
     """Of `operator`, who may look at every stream."""
     replicas: int = Field(default=3, ge=1, le=5)
     """How many copies there should be of the log and of every bucket."""
+    log_max_bytes: int = Field(default=-1, ge=-1)
+    """As PETIT_BOOTSTRAP_LOG_MAX_BYTES, for `--new-epoch` where the old log is gone: else its bound is kept."""
     issuer: str | None = None
     """The realm's URL, exactly as in tokens."""
     issuer_url_inside: str | None = None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
+from petit.cli.checkup.log import look_at_log
 from petit.cli.findings import Finding
 from petit.cli.settings import DoctorSettings
 from petit.contracts.subjects import OPS_RULES, STREAM
@@ -74,7 +75,7 @@ async def _look_at_streams(nc: Connection, *, replicas: int) -> AsyncIterator[Fi
         else:
             faults = _faults(answer, part=part, replicas=replicas)
             yield Finding(part, well=not faults, says="; ".join(faults) or _well(answer))
-    yield await _look_at_log(nc)
+    yield await _look_at_epoch(nc)
     yield await _look_at_clock(nc)
 
 
@@ -115,9 +116,9 @@ def _well(answer: Mapping[str, Any]) -> str:
     return f"{config['num_replicas']} replicas{where}{disk if config['name'] == STREAM else ''}"
 
 
-async def _look_at_log(nc: Connection) -> Finding:
+async def _look_at_epoch(nc: Connection) -> Finding:
     try:
-        info = await Log(nc).find(within=0.0)
+        info = await look_at_log(Log(nc))
     except (Outage, LogFault) as error:
         return Finding("epoch", well=False, says=error.detail if isinstance(error, Outage) else str(error))
     return Finding("epoch", well=True, says=f"{info.epoch}, {info.messages} signals up to offset {info.last}")

@@ -20,13 +20,25 @@ def own(tmp_path: Path) -> Path:
 
 
 def job(manifests: list[Manifest]) -> str:
-    (found,) = of_kind(manifests, "Job")
-    return str(found["metadata"]["name"])
+    (one,) = of_kind(manifests, "Job")
+    return str(one["metadata"]["name"])
+
+
+def found(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
+    (one,) = (each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name or not name)
+    return one
 
 
 def image(manifests: list[Manifest], kind: str, name: str = "") -> str:
-    (found,) = (each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name or not name)
-    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+    return str(found(manifests, kind, name)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def around(own: Path, text: str = "") -> list[Manifest]:
+    """Return what a kustomization around production makes."""
+    folder = own / "around"
+    folder.mkdir(exist_ok=True)
+    (folder / "kustomization.yaml").write_text(f"namespace: elsewhere\nresources: [../prod]\n{text}")
+    return build(folder)
 
 
 def test_another_release_is_another_bootstrap_job_because_jobs_cannot_be_changed(
@@ -44,14 +56,12 @@ def test_another_release_is_another_bootstrap_job_because_jobs_cannot_be_changed
 
 
 def test_another_release_is_another_bootstrap_job_in_a_kustomization_around_production(own: Path) -> None:
-    around, site = own / "around", own / "prod/site/site.env"
-    around.mkdir()
-    (around / "kustomization.yaml").write_text("namespace: elsewhere\nresources: [../prod]\n")
+    site = own / "prod/site/site.env"
     example = site.read_text().replace("REGISTRY=registry.example.org/petit", "REGISTRY=registry:5000/our/petit")
 
     def release(tag: str) -> list[Manifest]:
         site.write_text(example.replace("TAG=0.1.0", f"TAG={tag}"))
-        return build(around)
+        return around(own)
 
     first, second, again = release("1.0.0"), release("1.1.0"), release("1.0.0")
 
@@ -78,6 +88,17 @@ def test_all_of_ours_are_of_one_release(overlay: Overlay, built: dict[Overlay, l
     ours = [image(built[overlay], "Job"), *(image(built[overlay], "Deployment", name) for name in OURS)]
 
     assert len({(at.rpartition("/")[0], at.rpartition(":")[2]) for at in ours}) == 1
+
+
+@pytest.mark.parametrize("line", ["REGISTRY", "TAG", "ORIGIN", "ISSUER", "NATS_URL", "CQL_HOSTS", "CQL_PORT"])
+def test_production_is_not_built_without_a_line_of_the_site(line: str, own: Path) -> None:
+    site = own / "prod/site/site.env"
+    site.write_text("\n".join(each for each in site.read_text().splitlines() if not each.startswith(f"{line}=")))
+
+    done = subprocess.run([tool("kustomize"), "build", own / "prod"], capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert f"data.{line}" in done.stderr
 
 
 @pytest.mark.parametrize("missing", ["site.env", "nats-users.env", "realm.env", "cql.env", "nats-ca.crt", "cql-ca.crt"])
@@ -120,9 +141,25 @@ def test_what_a_site_fills_in_reaches_everybody_who_needs_it(built: dict[Overlay
         settings["PETIT_GATEWAY_ISSUER"] == settings["PETIT_NOTIFIER_ISSUER"] == "https://sso.example.org/realms/petit"
     )
     assert settings["PETIT_GATEWAY_SIGNUP"] == "false"
+    assert settings["PETIT_BOOTSTRAP_CQL_PORT"] == settings["PETIT_CHAT_CQL_PORT"] == "9142"
     assert {"name": "PETIT_PROXY_ISSUER", "value": "https://sso.example.org/realms/petit"} in container["env"]
     assert {"name": "PETIT_PROXY_TRUSTED", "value": "10.244.0.0/16"} in container["env"]
     assert [value for value in settings.values() if value in {"", '["origin"]'}] == []
+
+
+def test_production_shows_the_database_a_certificate_where_it_wants_one(
+    own: Path, built: dict[Overlay, list[Manifest]]
+) -> None:
+    made = around(own, "components: [../../components/cql-client]\n")
+
+    settings = {key: value for config in of_kind(made, "ConfigMap") for key, value in config["data"].items()}
+    assert job(made) != job(built["prod"])
+    for service, kind, name in (("CHAT", "Deployment", "chat"), ("BOOTSTRAP", "Job", "")):
+        pod = found(made, kind, name)["spec"]["template"]["spec"]
+        (mount,) = (mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "cql-client")
+        assert {"name": "cql-client", "secret": {"secretName": "cql-client"}} in pod["volumes"]
+        assert settings[f"PETIT_{service}_CQL_CERT"] == f"{mount['mountPath']}/tls.crt"
+        assert settings[f"PETIT_{service}_CQL_KEY"] == f"{mount['mountPath']}/tls.key"
 
 
 def test_the_site_itself_is_never_committed() -> None:

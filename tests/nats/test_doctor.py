@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from kit.tests.reading import SUBJECT
+from petit.kit.jetstream import JetStream
+from petit.kit.log import Log
 from petit.kit.serving import listen, serving
 from tests.nats.cluster import USERS, Cluster, cluster, password_of
 from tests.nats.test_bootstrap import petit
@@ -126,6 +130,27 @@ async def test_too_few_replicas_and_what_was_never_made(tmp_path: Path) -> None:
         code, ill = await examined(made)
     assert code == 1
     assert "1 of 3 replicas: run `petit bootstrap` with PETIT_BOOTSTRAP_REPLICAS=3" in ill["log"]
+
+
+async def test_a_log_that_is_nearly_full_and_one_without_a_bound(nats: Cluster) -> None:
+    code, parts = await examined(nats)
+    assert code == 0
+    assert "it has no bound but the disks" in parts["log"]
+
+    async with nats.connected("gateway") as gateway, nats.connected("operator") as operator:
+        await Log(gateway).append(SUBJECT, os.urandom(1_000_000), msg_id="1")
+        js = JetStream(operator)
+        state = await js.stream("SIGNALS")
+        assert state is not None
+        await js.update_stream({**state.config, "max_bytes": state.size + 1_000})
+        code, ill = await examined(nats)
+        assert code == 1
+        assert f"it has {state.size} of {state.size + 1_000} bytes" in ill["log"]
+
+        await js.update_stream({**state.config, "max_bytes": state.size * 2})
+        code, parts = await examined(nats)
+    assert code == 0
+    assert "bound" not in parts["log"]
 
 
 async def test_users_who_may_do_more_than_theirs(tmp_path: Path) -> None:

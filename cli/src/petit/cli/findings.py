@@ -14,7 +14,9 @@ class Finding:
     part: str
     well: bool
     says: str
-    """How it is; where it is not well, also what to do."""
+    """How it is; where it is not well, or not for ever, also what to do."""
+    warns: bool = False
+    """It is well, and something should be done nevertheless."""
 
 
 async def report(findings: AsyncIterator[Finding], *, json: bool) -> None:
@@ -30,7 +32,12 @@ async def report(findings: AsyncIterator[Finding], *, json: bool) -> None:
         if json:
             show.record(asdict(finding))
         else:
-            mark = show.styled("ok ", "good") if finding.well else show.styled("bad", "bad")
-            show.line(f"{mark}  {finding.part:<11} {finding.says}")
+            show.line(f"{_mark(finding)}  {finding.part:<11} {finding.says}")
     if ill:
         raise Trouble(f"not well: {', '.join(ill)}")
+
+
+def _mark(finding: Finding) -> str:
+    if not finding.well:
+        return show.styled("bad", "bad")
+    return show.styled("see", "loud") if finding.warns else show.styled("ok ", "good")

@@ -23,6 +23,7 @@ _AWAY_S: Final = 5
 """A node that its leader has not heard of for so long is away; it hears of it every second."""
 _REFUSED_S: Final = 1.0
 """A request that may not be made is never answered."""
+_NEARLY_FULL: Final = 0.8
 _NEVER: Final = {"Nats-Expected-Last-Sequence": str(2**53)}
 """With it the log stores nothing, whoever may publish."""
 _PERSON: Final = "signal.*.person.>"
@@ -74,7 +75,9 @@ async def _look_at_streams(nc: Connection, *, replicas: int) -> AsyncIterator[Fi
             yield Finding(part, well=False, says=f"{error.detail}; is a majority of the nodes up?")
         else:
             faults = _faults(answer, part=part, replicas=replicas)
-            yield Finding(part, well=not faults, says="; ".join(faults) or _well(answer))
+            warning = "" if faults or part != "log" else _unbounded(answer)
+            says = "; ".join([*faults] or [_well(answer), *filter(None, [warning])])
+            yield Finding(part, well=not faults, says=says, warns=bool(warning))
     yield await _look_at_epoch(nc)
     yield await _look_at_clock(nc)
 
@@ -101,7 +104,23 @@ def _faults(answer: Mapping[str, Any], *, part: str, replicas: int) -> list[str]
         wrong = [name for name, value in wanted.items() if config.get(name, 0) != value]
         if wrong:
             faults.append(f"{', '.join(wrong)} is not as it was made: run `petit bootstrap`")
+        size, bound = answer["state"]["bytes"], config.get("max_bytes", -1)
+        if 0 < bound * _NEARLY_FULL <= size:
+            faults.append(
+                f"it has {size} of {bound} bytes, beyond which sends are refused: give every node room on its disk, "
+                "then run `petit bootstrap` with a greater PETIT_BOOTSTRAP_LOG_MAX_BYTES"
+            )
     return faults
+
+
+def _unbounded(answer: Mapping[str, Any]) -> str:
+    """Return what to do where only the disks bound the log; empty if it has a bound."""
+    if answer["config"].get("max_bytes", -1) > 0:
+        return ""
+    return (
+        "it has no bound but the disks, and a node whose disk was full has to be started again: run `petit bootstrap` "
+        "with PETIT_BOOTSTRAP_LOG_MAX_BYTES below what every node has free"
+    )
 
 
 def _is_away(peer: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from petit.contracts.subjects import OPS_RULES, STREAM
 from petit.kit.access import Access
 from petit.kit.bootstrap import buckets
 from petit.kit.connection import Connection, connect
-from petit.kit.errors import LogFault, Outage, Unanswered, Unreached
+from petit.kit.errors import LogFault, Outage, Unreached
 from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected
 from petit.kit.kv import Bucket
 from petit.kit.log import Log
@@ -22,7 +22,8 @@ _WITHIN_S: Final = 3.0
 _AWAY_S: Final = 5
 """A node that its leader has not heard of for so long is away; it hears of it every second."""
 _REFUSED_S: Final = 1.0
-"""A request that may not be made is never answered."""
+"""Until the server has said that a request may not be made; it is never answered."""
+_UNSAID: Final = "whether it is refused cannot be seen before a majority of the nodes is up"
 _NEARLY_FULL: Final = 0.8
 _NEVER: Final = {"Nats-Expected-Last-Sequence": str(2**53)}
 """With it the log stores nothing, whoever may publish."""
@@ -157,12 +158,12 @@ async def _publishes_nothing(nc: Connection) -> Finding:
     part = "notifier"
     try:
         await JetStream(nc).store(OPS_RULES, b"{}", headers=_NEVER, within=_REFUSED_S)
-    except Unanswered:
-        return Finding(part, well=True, says="is refused to publish signals")
     except Rejected:  # it was heard, and nothing was stored
         pass
     except Outage as error:
-        return Finding(part, well=False, says=error.detail)
+        if _is_refused(nc, OPS_RULES):
+            return Finding(part, well=True, says="is refused to publish signals")
+        return Finding(part, well=False, says=f"{error.detail}; {_UNSAID}")
     return Finding(part, well=False, says=f"may publish signals: the servers' users are not those of {_CONF}")
 
 
@@ -177,8 +178,19 @@ async def _reads_no_person(nc: Connection) -> Finding:
     }
     try:
         await JetStream(nc).create_consumer(STREAM, config, within=_REFUSED_S)
-    except Unanswered:
-        return Finding(part, well=True, says="is refused to read what is to one person")
+    except Rejected as error:  # it was heard
+        return Finding(part, well=False, says=f"{error.detail}; {_UNSAID}")
     except Outage as error:
-        return Finding(part, well=False, says=error.detail)
+        if _is_refused(nc, _PERSON):
+            return Finding(part, well=True, says="is refused to read what is to one person")
+        return Finding(part, well=False, says=f"{error.detail}; {_UNSAID}")
     return Finding(part, well=False, says=f"may read what is to one person: the users are not those of {_CONF}")
+
+
+def _is_refused(nc: Connection, subject: str) -> bool:
+    """Say whether the server's last word is that we may not publish on a subject that ends so.
+
+    An answer that does not come says nothing: a log without a leader gives none either.
+    """
+    said = str(nc.last_error).lower()
+    return "permissions violation for publish" in said and f'{subject.lower()}"' in said

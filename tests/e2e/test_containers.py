@@ -54,6 +54,7 @@ async def test_what_was_acknowledged_survives_the_fault_matrix(
         short=not FULL,
     )
     _tell(f"seed {seed}")
+    await asyncio.to_thread(real_stack.when_ready)  # the blows before may have left the issuer starting
     async with People(real_stack) as people, gathered(people, seed=seed) as (crowd, busy):
         await crowd.progress(sends=WARM)
         await strike(real_stack, blows=blows, acknowledged=lambda: crowd.ledger.acknowledged, tell=_tell)

@@ -76,10 +76,11 @@ class RealStack:
             self._started = False
 
     def when_ready(self, *, within_s: float = READY_S) -> None:
-        """Wait until every replica is ready, and the proxy knows."""
+        """Wait until every replica is ready, the proxy knows, and people can log in."""
         for name in _SERVICES:
             when_answers(self._net.boxes[name], f"{self._at(name)}/readyz", within_s=within_s)
         until(self._proxied, within_s=within_s, what="the proxy has found every replica")
+        until(lambda: ok(self.issuer), within_s=within_s, what="the issuer answers through the proxy")
 
     # ── its log, lost ────────────────────────────────────────────────────────────────────────────
 

@@ -73,6 +73,10 @@ class Node:
             **{f"NATS_{user.upper()}_PASSWORD": password_of(user) for user in USERS},
         }
 
+    def change_password(self, user: str, password: str) -> None:
+        """Give a user another password, from the next start on."""
+        self._environment[f"NATS_{user.upper()}_PASSWORD"] = password
+
     def start(self) -> None:
         """Start it; see `Cluster.healthy`."""
         with (self.folder / "log").open("ab") as output:

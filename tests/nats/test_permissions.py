@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from nats.errors import TimeoutError as NoAnswerError
 from petit.kit.access import Access
 from petit.kit.connection import connect
 from petit.kit.errors import Unreached
+from petit.kit.log import Log
 from tests.nats.cluster import USERS, Cluster, cluster
 
 CHAT = "signal.7.chat.0190aaaa.msg"
@@ -298,6 +300,26 @@ async def test_a_consumer_delivers_to_who_listens_on_that_very_subject(shared: C
 async def test_who_has_no_name_or_a_wrong_password_is_not_let_in(shared: Cluster, who: dict[str, str]) -> None:
     with pytest.raises(Unreached):
         await connect(Access(url=shared.url, **who), name="stranger", within=0.5)  # type: ignore[arg-type]  # texts
+
+
+@pytest.mark.timeout(90)
+async def test_a_password_changes_node_by_node_while_the_others_work(nats: Cluster) -> None:
+    async with nats.connected("chat") as chat, nats.connected("search") as search:
+        for number, node in enumerate(nats.nodes):
+            node.kill()
+            node.change_password("search", "pother")
+            node.start()
+            stored = await Log(chat).append(CHAT, b"{}", msg_id=str(number), deadline=time.monotonic() + 10)
+            assert stored.offset == number + 1
+            await nats.healthy()
+            if node is not nats.nodes[-1]:
+                await search.replies.insist("$JS.API.STREAM.INFO.SIGNALS", within=10)
+
+    with pytest.raises(Unreached):
+        await connect(nats.access("search"), name="search", within=0.5)
+    access = Access(url=nats.url, user="search", password="pother")
+    async with await connect(access, name="search") as search:
+        await search.replies.insist("$JS.API.STREAM.INFO.SIGNALS", within=5)
 
 
 def test_every_user_is_one_that_is_tried_here() -> None:

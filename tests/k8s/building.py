@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -14,9 +14,12 @@ ROOT: Final = Path(__file__).parents[2]
 TOOLS: Final = Path(os.environ.get("PETIT_K8S", Path(tempfile.gettempdir(), "petit-k8s")), "bin")
 """Where `tests/k8s/cluster tools` puts what is not on PATH."""
 AUTHORITY: Final = "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"
+SECRETS: Final = ("prod/site/nats-users.env", "prod/site/realm.env", "prod/site/cql.env", "doctor/site/doctor.env")
+"""Files whose every line a site fills in."""
 _BUILD_S: Final = 60
 
-Overlay = Literal["dev", "prod"]
+Overlay = Literal["dev", "prod", "doctor", "new-epoch"]
+OVERLAYS: Final[tuple[Overlay, ...]] = get_args(Overlay)
 Manifest = dict[str, Any]
 
 
@@ -45,19 +48,20 @@ def build(folder: Path) -> list[Manifest]:
 
 
 def copied(target: Path) -> Path:
-    """Copy `deploy` to a folder that must not exist, with a site made up for `prod`; return its `k8s/overlays`."""
+    """Copy `deploy` to a folder that must not exist, with sites made up where one is asked for; return the overlays."""
     shutil.copytree(ROOT / "deploy", target, ignore=shutil.ignore_patterns("site", "docker"))
-    prod = target / "k8s/overlays/prod"
-    site = prod / "site"
-    shutil.copytree(prod / "example", site)
-    for file in ("nats-users.env", "realm.env", "cql.env"):
-        lines = (site / file).read_text().splitlines()
+    overlays = target / "k8s/overlays"
+    for example in overlays.glob("*/example"):
+        shutil.copytree(example, example.with_name("site"))
+    site = overlays / "prod/site"
+    for file in SECRETS:
+        lines = (overlays / file).read_text().splitlines()
         values = [f"{line[1:]}{secrets.token_hex(8)}" for line in lines if line.startswith("#") and line.endswith("=")]
-        assert values, f"example/{file} names no secret"
-        (site / file).write_text("\n".join(values) + "\n")
+        assert values, f"{file} names no secret"
+        (overlays / file).write_text("\n".join(values) + "\n")
     for file in ("nats-ca.crt", "cql-ca.crt"):
         (site / file).write_text(AUTHORITY)
-    return target / "k8s/overlays"
+    return overlays
 
 
 def dumped(manifests: list[Manifest]) -> str:

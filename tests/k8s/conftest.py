@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.people import People
-from tests.k8s.building import Manifest, Overlay, build, copied
+from tests.k8s.building import OVERLAYS, Manifest, Overlay, build, copied
 from tests.k8s.installation import Installation
 
 
@@ -20,7 +20,7 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built(overlays: Path) -> dict[Overlay, list[Manifest]]:
     """Every overlay's manifests; not to be changed."""
-    return {"dev": build(overlays / "dev"), "prod": build(overlays / "prod")}
+    return {overlay: build(overlays / overlay) for overlay in OVERLAYS}
 
 
 @pytest.fixture

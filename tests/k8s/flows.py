@@ -24,6 +24,14 @@ _BOTH: Final = frozenset(
 _NATS: Final = frozenset((service, "nats", 4222) for service in ("bootstrap", "chat", "gateway", "notifier"))
 _CQL: Final = frozenset((service, "cassandra", 9042) for service in ("bootstrap", "chat"))
 _KEYCLOAK: Final = frozenset((service, "keycloak", 8080) for service in ("gateway", "notifier", "proxy"))
+_PROD: Final = (
+    _BOTH
+    | {(source, ELSEWHERE, port) for source, _, port in _NATS}
+    | {(source, ELSEWHERE, port) for source, _, _ in _CQL for port in (9042, 9142)}
+    | {(service, ELSEWHERE, 443) for service in ("gateway", "notifier")}
+    | {(ELSEWHERE, "gateway", 8080)}
+)
+_DOCTOR: Final = frozenset(("doctor", ELSEWHERE, port) for port in (443, 4222, 9042, 9142))
 NEEDED: Final = {
     "dev": _BOTH
     | _NATS
@@ -31,11 +39,9 @@ NEEDED: Final = {
     | _KEYCLOAK
     | {("nats", "nats", 6222), ("keycloak", "postgres", 5432), ("keycloak", "gateway", 8080)}
     | {("keycloak", "keycloak", port) for port in (7800, 57800)},
-    "prod": _BOTH
-    | {(source, ELSEWHERE, port) for source, _, port in _NATS}
-    | {(source, ELSEWHERE, port) for source, _, _ in _CQL for port in (9042, 9142)}
-    | {(service, ELSEWHERE, 443) for service in ("gateway", "notifier")}
-    | {(ELSEWHERE, "gateway", 8080)},
+    "prod": _PROD,
+    "doctor": _PROD | _DOCTOR,
+    "new-epoch": _PROD | _DOCTOR,
 }
 """What each overlay is for, and nothing more; DNS aside, which everybody may ask."""
 DNS: Final = 53

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.building import ROOT, Manifest, Overlay, build, copied, tool
+from tests.k8s.building import ROOT, SECRETS, Manifest, Overlay, build, copied, tool
 from tests.k8s.rules import OURS
 from tests.k8s.workloads import of_kind
 
@@ -112,8 +112,8 @@ def test_production_is_not_built_without_what_a_site_must_fill_in(missing: str, 
 
 
 def test_production_has_no_secret_of_its_own() -> None:
-    example = ROOT / "deploy/k8s/overlays/prod/example"
-    texts = [(example / file).read_text() for file in ("nats-users.env", "realm.env", "cql.env")]
+    overlays = ROOT / "deploy/k8s/overlays"
+    texts = [(overlays / file.replace("/site/", "/example/")).read_text() for file in SECRETS]
 
     assert [line for text in texts for line in text.splitlines() if not line.startswith("#")] == []
 
@@ -162,9 +162,10 @@ def test_production_shows_the_database_a_certificate_where_it_wants_one(
         assert settings[f"PETIT_{service}_CQL_KEY"] == f"{mount['mountPath']}/tls.key"
 
 
-def test_the_site_itself_is_never_committed() -> None:
+@pytest.mark.parametrize("file", SECRETS)
+def test_the_site_itself_is_never_committed(file: str) -> None:
     ignored = subprocess.run(
-        [shutil.which("git") or "git", "check-ignore", "deploy/k8s/overlays/prod/site/cql.env"], cwd=ROOT, check=False
+        [shutil.which("git") or "git", "check-ignore", f"deploy/k8s/overlays/{file}"], cwd=ROOT, check=False
     )
 
     assert ignored.returncode == 0

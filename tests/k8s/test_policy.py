@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.k8s import rules
-from tests.k8s.building import Manifest, Overlay
+from tests.k8s.building import OVERLAYS, Manifest, Overlay
 from tests.k8s.flows import ELSEWHERE, NEEDED, flows
 from tests.k8s.rules import RULES, Rule
 
@@ -158,7 +158,7 @@ HOLES: Final[list[tuple[str, Spoil]]] = [
 ]
 
 
-@pytest.mark.parametrize("overlay", ["dev", "prod"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_rule_holds(rule: Rule, overlay: Overlay, built: dict[Overlay, list[Manifest]]) -> None:
     assert list(rule(built[overlay])) == []
@@ -175,7 +175,7 @@ def test_every_rule_has_been_seen_to_refuse_something() -> None:
     assert {rule for rule, _ in WRONG} == set(RULES)
 
 
-@pytest.mark.parametrize("overlay", ["dev", "prod"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_those_talk_who_need_to(overlay: Overlay, built: dict[Overlay, list[Manifest]]) -> None:
     assert flows(built[overlay]) == NEEDED[overlay]
 

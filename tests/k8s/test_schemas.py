@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.k8s.building import Manifest, Overlay, dumped, tool
+from tests.k8s.building import OVERLAYS, Manifest, Overlay, dumped, tool
 
 pytestmark = pytest.mark.k8s
 
@@ -27,7 +27,7 @@ def refused(text: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("overlay", ["dev", "prod"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_field_is_one_that_kubernetes_knows(overlay: Overlay, built: dict[Overlay, list[Manifest]]) -> None:
     assert refused(dumped(built[overlay])) == ""
 

@@ -47,6 +47,18 @@ def build(folder: Path) -> list[Manifest]:
     return list(yaml.safe_load_all(done.stdout))
 
 
+def around(overlays: Path, text: str = "") -> list[Manifest]:
+    """Return what a kustomization of a site's own, around `prod`, makes; it is written beside it.
+
+    Raises:
+        AssertionError: kustomize refuses it.
+    """
+    folder = overlays / "around"
+    folder.mkdir(exist_ok=True)
+    (folder / "kustomization.yaml").write_text(f"namespace: petit\nresources: [../prod]\n{text}")
+    return build(folder)
+
+
 def copied(target: Path) -> Path:
     """Copy `deploy` to a folder that must not exist, with sites made up where one is asked for; return the overlays."""
     shutil.copytree(ROOT / "deploy", target, ignore=shutil.ignore_patterns("site", "docker"))

@@ -12,36 +12,42 @@ from tests.k8s.workloads import of_kind, selects, workloads
 Flow = tuple[str, str, int]
 """From, to, port."""
 ELSEWHERE: Final = "elsewhere"
-"""Everything outside the namespace; it has no policies that we know of."""
+"""Everything that is in no namespace which a policy names; it has no policies that we know of."""
 
-_BOTH: Final = frozenset(
-    {
-        ("proxy", "gateway", 8080),
-        ("proxy", "notifier", 8081),
-        (ELSEWHERE, "proxy", 8080),
-    }
-)
+
+def inside(namespace: str) -> str:
+    """Return what a namespace of others is called here."""
+    return f"namespace {namespace}"
+
+
+INGRESS: Final = inside("ingress-nginx")
+_BOTH: Final = frozenset({("proxy", "gateway", 8080), ("proxy", "notifier", 8081)})
 _NATS: Final = frozenset((service, "nats", 4222) for service in ("bootstrap", "chat", "gateway", "notifier"))
 _CQL: Final = frozenset((service, "cassandra", 9042) for service in ("bootstrap", "chat"))
 _KEYCLOAK: Final = frozenset((service, "keycloak", 8080) for service in ("gateway", "notifier", "proxy"))
 _PROD: Final = (
     _BOTH
-    | {(source, ELSEWHERE, port) for source, _, port in _NATS}
-    | {(source, ELSEWHERE, port) for source, _, _ in _CQL for port in (9042, 9142)}
+    | {(INGRESS, "proxy", 8080), (inside("keycloak"), "gateway", 8080)}
+    | {(source, inside("nats"), port) for source, _, port in _NATS}
+    | {(source, inside("scylla"), port) for source, _, _ in _CQL for port in (9042, 9142)}
     | {(service, ELSEWHERE, 443) for service in ("gateway", "notifier")}
-    | {(ELSEWHERE, "gateway", 8080)}
 )
-_DOCTOR: Final = frozenset(("doctor", ELSEWHERE, port) for port in (443, 4222, 9042, 9142))
+_DOCTOR: Final = (
+    _PROD
+    | {("doctor", ELSEWHERE, 443), ("doctor", inside("nats"), 4222)}
+    | {("doctor", inside("scylla"), port) for port in (9042, 9142)}
+)
 NEEDED: Final = {
     "dev": _BOTH
     | _NATS
     | _CQL
     | _KEYCLOAK
+    | {(ELSEWHERE, "proxy", 8080)}
     | {("nats", "nats", 6222), ("keycloak", "postgres", 5432), ("keycloak", "gateway", 8080)}
     | {("keycloak", "keycloak", port) for port in (7800, 57800)},
     "prod": _PROD,
-    "doctor": _PROD | _DOCTOR,
-    "new-epoch": _PROD | _DOCTOR,
+    "doctor": _DOCTOR,
+    "new-epoch": _DOCTOR,
 }
 """What each overlay is for, and nothing more; DNS aside, which everybody may ask."""
 DNS: Final = 53
@@ -60,7 +66,7 @@ def flows(manifests: Sequence[Manifest]) -> set[Flow]:
     return {
         flow
         for flow in out | into
-        if (flow[0] == ELSEWHERE or flow in out) and (flow[1] == ELSEWHERE or flow in into) and flow[2] != DNS
+        if (flow[0] not in pods or flow in out) and (flow[1] not in pods or flow in into) and flow[2] != DNS
     }
 
 
@@ -82,6 +88,8 @@ def _ends(
 
 
 def _named(peer: Manifest, pods: Mapping[str, dict[str, str]]) -> list[str]:
-    if "ipBlock" in peer or "namespaceSelector" in peer:
+    if "ipBlock" in peer:
         return [ELSEWHERE]
+    if "namespaceSelector" in peer:
+        return [inside(peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"])]
     return [name for name, labels in pods.items() if selects(peer["podSelector"], labels)]

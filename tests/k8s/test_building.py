@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.building import ROOT, SECRETS, Manifest, Overlay, build, copied, tool
+from tests.k8s.building import ROOT, SECRETS, Manifest, Overlay, around, build, copied, tool
 from tests.k8s.rules import OURS
 from tests.k8s.workloads import of_kind
 
@@ -31,14 +31,6 @@ def found(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
 
 def image(manifests: list[Manifest], kind: str, name: str = "") -> str:
     return str(found(manifests, kind, name)["spec"]["template"]["spec"]["containers"][0]["image"])
-
-
-def around(own: Path, text: str = "") -> list[Manifest]:
-    """Return what a kustomization around production makes."""
-    folder = own / "around"
-    folder.mkdir(exist_ok=True)
-    (folder / "kustomization.yaml").write_text(f"namespace: elsewhere\nresources: [../prod]\n{text}")
-    return build(folder)
 
 
 def test_another_release_is_another_bootstrap_job_because_jobs_cannot_be_changed(

@@ -2,14 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.k8s import rules
-from tests.k8s.building import OVERLAYS, Manifest, Overlay
-from tests.k8s.flows import ELSEWHERE, NEEDED, flows
+from tests.k8s.building import OVERLAYS, Manifest, Overlay, around, copied
+from tests.k8s.flows import ELSEWHERE, INGRESS, NEEDED, flows, inside
 from tests.k8s.rules import RULES, Rule
+from tests.k8s.workloads import of_kind
 
 pytestmark = pytest.mark.k8s
 
@@ -178,6 +180,20 @@ def test_every_rule_has_been_seen_to_refuse_something() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_those_talk_who_need_to(overlay: Overlay, built: dict[Overlay, list[Manifest]]) -> None:
     assert flows(built[overlay]) == NEEDED[overlay]
+
+
+def test_a_keycloak_elsewhere_tells_the_gateway_by_way_of_the_ingress_controller(tmp_path: Path) -> None:
+    overlays = copied(tmp_path / "deploy")
+
+    made = around(overlays, "components: [../../components/keycloak-elsewhere]\n")
+
+    ingresses = {ingress["metadata"]["name"]: ingress for ingress in of_kind(made, "Ingress")}
+    (path,) = ingresses["backchannel"]["spec"]["rules"][0]["http"]["paths"]
+    assert [fault for rule in RULES for fault in rule(made)] == []
+    assert flows(made) == NEEDED["prod"] - {(inside("keycloak"), "gateway", 8080)} | {(INGRESS, "gateway", 8080)}
+    assert (path["path"], path["pathType"]) == ("/backchannel-logout", "Exact")
+    assert [ingress["spec"]["rules"][0]["host"] for ingress in ingresses.values()] == ["chat.example.org"] * 2
+    assert [ingress["spec"]["tls"] for ingress in ingresses.values()] == [ingresses["petit"]["spec"]["tls"]] * 2
 
 
 @pytest.mark.parametrize("spoil", [spoil for _, spoil in HOLES], ids=[what for what, _ in HOLES])

@@ -69,6 +69,28 @@ while True:
 """Under which policy the page is served."""
 
 
+FULL: Final = """
+import socket, time, urllib.request
+until = time.monotonic() + 30
+while True:
+    try:
+        held = [socket.create_connection(("127.0.0.1", 8080), 2) for _ in range(2)]
+        break
+    except OSError:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+def page(link):
+    link.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    try:
+        return link.recv(4096)[9:12].decode()
+    except TimeoutError:
+        return "waits"
+third = socket.create_connection(("127.0.0.1", 8080), 2)
+print(*map(page, held), page(third), urllib.request.urlopen("http://127.0.0.1:8090/healthz", timeout=2).status)
+"""
+"""Two connections and one too many, and whether the proxy still says that it lives."""
+
+
 @pytest.fixture
 def net() -> Iterator[Net]:
     with Net() as made:
@@ -139,3 +161,9 @@ def test_the_page_may_ask_the_issuer_and_nobody_else(net: Net, tmp_path: Path, *
     policy = _run(net.box("proxy", _recipe(files, PETIT_PROXY_ISSUER=issuer)), POLICY)
 
     assert f"; connect-src {asked}; " in policy
+
+
+def test_one_that_is_full_lets_the_next_wait_and_still_says_that_it_lives(net: Net) -> None:
+    box = net.box("proxy", _recipe(PETIT_PROXY_CONNECTIONS="2"))
+
+    assert _run(box, FULL).split() == ["200", "200", "waits", "200"]

@@ -82,7 +82,9 @@ def test_all_of_ours_are_of_one_release(overlay: Overlay, built: dict[Overlay, l
     assert len({(at.rpartition("/")[0], at.rpartition(":")[2]) for at in ours}) == 1
 
 
-@pytest.mark.parametrize("line", ["REGISTRY", "TAG", "ORIGIN", "ISSUER", "NATS_URL", "CQL_HOSTS", "CQL_PORT"])
+@pytest.mark.parametrize(
+    "line", ["REGISTRY", "TAG", "ORIGIN", "ISSUER", "NATS_URL", "LOG_MAX_BYTES", "CQL_HOSTS", "CQL_PORT"]
+)
 def test_production_is_not_built_without_a_line_of_the_site(line: str, own: Path) -> None:
     site = own / "prod/site/site.env"
     site.write_text("\n".join(each for each in site.read_text().splitlines() if not each.startswith(f"{line}=")))

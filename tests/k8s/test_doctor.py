@@ -32,6 +32,7 @@ def test_it_is_told_what_the_services_are_told(built: dict[Overlay, list[Manifes
         "NATS_URL": "GATEWAY_NATS_URL",
         "NATS_CA": "GATEWAY_NATS_CA",
         "REPLICAS": "BOOTSTRAP_REPLICAS",
+        "LOG_MAX_BYTES": "BOOTSTRAP_LOG_MAX_BYTES",
         "CQL_HOSTS": "CHAT_CQL_HOSTS",
         "CQL_PORT": "CHAT_CQL_PORT",
         "CQL_DATACENTER": "CHAT_CQL_DATACENTER",

@@ -82,6 +82,14 @@ def test_the_nodes_know_one_another_by_the_password_that_they_ask_for() -> None:
     ]
 
 
+def test_the_log_s_bound_is_below_the_disks() -> None:
+    example = (ROOT / "deploy/k8s/overlays/prod/example/site.env").read_text()
+    (bound,) = re.findall(r"^LOG_MAX_BYTES=(\d+)$", example, re.MULTILINE)
+    size = values()["config"]["jetstream"]["fileStore"]["pvc"]["size"]
+
+    assert int(bound) <= 0.8 * int(size.removesuffix("Gi")) * 2**30
+
+
 def test_what_the_chart_mounts_is_mounted_beside_the_users() -> None:
     made = pod(values())["spec"]
 

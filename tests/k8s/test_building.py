@@ -83,7 +83,7 @@ def test_all_of_ours_are_of_one_release(overlay: Overlay, built: dict[Overlay, l
 
 
 @pytest.mark.parametrize(
-    "line", ["REGISTRY", "TAG", "ORIGIN", "ISSUER", "NATS_URL", "LOG_MAX_BYTES", "CQL_HOSTS", "CQL_PORT"]
+    "line", ["REGISTRY", "TAG", "ORIGIN", "PODS", "ISSUER", "NATS_URL", "LOG_MAX_BYTES", "CQL_HOSTS", "CQL_PORT"]
 )
 def test_production_is_not_built_without_a_line_of_the_site(line: str, own: Path) -> None:
     site = own / "prod/site/site.env"
@@ -135,6 +135,7 @@ def test_what_a_site_fills_in_reaches_everybody_who_needs_it(built: dict[Overlay
         settings["PETIT_GATEWAY_ISSUER"] == settings["PETIT_NOTIFIER_ISSUER"] == "https://sso.example.org/realms/petit"
     )
     assert settings["PETIT_GATEWAY_SIGNUP"] == "false"
+    assert settings["PETIT_GATEWAY_TRUSTED_PROXIES"] == '["10.244.0.0/16"]'
     assert settings["PETIT_BOOTSTRAP_CQL_PORT"] == settings["PETIT_CHAT_CQL_PORT"] == "9142"
     assert {"name": "PETIT_PROXY_ISSUER", "value": "https://sso.example.org/realms/petit"} in container["env"]
     assert {"name": "PETIT_PROXY_TRUSTED", "value": "10.244.0.0/16"} in container["env"]

@@ -11,7 +11,7 @@ from petit.client import ClientError
 from petit.contracts.cursor import Cursor
 from tests.e2e.people import Person
 from tests.e2e.wire import Ended, RawFrame, RefusedStream, SocketWire, SseWire, Transport, opened
-from tests.prove.evidence import Shown, Told
+from tests.prove.evidence import Gap, Shown, Told
 
 _SILENCE: Final = 2.5
 """Heartbeats that may fail to come until a device tries another connection."""
@@ -31,7 +31,10 @@ class Device:
         self.refused = 0
         """How often a stream was answered with 503."""
         self.complaints: list[str] = []
+        self.trouble = ""
+        """How the last connection ended, or why there was none."""
         self._shown: list[Shown] = []
+        self._gaps: list[Gap] = []
         self._chance = chance
         self._cursor: str | None = None
         self._began = 0
@@ -44,13 +47,21 @@ class Device:
         """For people."""
         return f"{self.person.username}'s device ({' and '.join(self.transports)})"
 
+    def __str__(self) -> str:
+        """Say how it fared."""
+        return (
+            f"{self.name}: {self.connections} connections, {self.refused} refusals, at {self._cursor}; {self.trouble}"
+        )
+
     def has(self, ids: Sequence[str]) -> bool:
         """Say whether signals with these ids were shown."""
         return self._ids.issuperset(ids)
 
     def told(self) -> Told:
         """Return what it was told."""
-        return Told(name=self.name, user=self.person.id, began=self._began, shown=tuple(self._shown))
+        return Told(
+            name=self.name, user=self.person.id, began=self._began, shown=tuple(self._shown), gaps=tuple(self._gaps)
+        )
 
     async def look(self) -> None:
         """Connect and read, again and again, until cancelled."""
@@ -61,8 +72,9 @@ class Device:
                 if refused.status != _UNAVAILABLE:
                     self.complaints.append(f"{self.name} was refused a stream: {refused}")
                 self.refused += 1
-            except _LOST:
-                pass
+                self.trouble = repr(refused)
+            except _LOST as error:
+                self.trouble = repr(error)
             await asyncio.sleep(_AGAIN_S)
 
     async def _one_connection(self, transport: Transport) -> None:
@@ -80,7 +92,8 @@ class Device:
         while True:
             frame = await wire.frame(within_s=within_s)
             if frame.event == "gap":
-                self.complaints.append(f"{self.name} was told of a gap, and it never was that far behind: {frame}")
+                told = frame.data
+                self._gaps.append(Gap(chat=told["chat"], after=told["after_offset"], to=told["to_offset"]))
             if frame.event == "signal":
                 self._take(frame)
             if frame.id is not None:

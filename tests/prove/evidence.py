@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from petit.contracts.resources import Message, Sent
 
@@ -34,6 +35,14 @@ class Shown:
     """Who joined or left."""
 
 
+class Gap(NamedTuple):
+    """What a device was told to page instead: signals of one chat in (after, to]."""
+
+    chat: str
+    after: int
+    to: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Everything that one device was told over all its connections, in the order of arrival."""
@@ -44,6 +53,8 @@ class Told:
     began: int
     """The offset of the first `hello`: what is stored after it concerns this device."""
     shown: Sequence[Shown]
+    gaps: Sequence[Gap] = ()
+    """Where it was sent to history, because it had missed too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ import pytest
 
 from petit.contracts.ids import ChatId, Offset, Seq, SignalId, Timestamp, UserId
 from petit.contracts.resources import Message, Sent
-from tests.prove.evidence import Attempt, Evidence, Shown, Stay, Told
-from tests.prove.verdict import violations
+from tests.prove.evidence import Attempt, Evidence, Gap, Shown, Stay, Told
+from tests.prove.verdict import FEWEST_MISSED, violations
 
 HERE, ELSEWHERE = "here", "elsewhere"
 OFFSETS = (11, 13, 17, 20)
@@ -152,3 +152,35 @@ def test_what_was_missed_in_an_earlier_stay_is_paged_and_not_missed() -> None:
     device = replace(_device("bob"), shown=[S3])
 
     assert violations(replace(GOOD, stays=stays, devices=[device])) == []
+
+
+def _far_behind(gap: Gap) -> Evidence:
+    """Give a run of many messages of which one device was shown the last only, and told of a gap before it."""
+    history = [
+        MESSAGES[0].model_copy(update={"id": SignalId(f"n{n}"), "seq": Seq(n), "offset": Offset(BEGAN + n)})
+        for n in range(1, FEWEST_MISSED + 2)
+    ]
+    return replace(
+        GOOD,
+        attempts=[_attempt(message) for message in history],
+        histories={HERE: {"ada": history}, ELSEWHERE: {"cat": []}},
+        devices=[replace(_device("ada"), shown=[_shown(history[-1])], gaps=[gap])],
+    )
+
+
+def test_who_was_told_of_a_gap_pages_what_it_missed() -> None:
+    assert violations(_far_behind(Gap(chat=HERE, after=BEGAN, to=BEGAN + FEWEST_MISSED))) == []
+
+
+def test_a_gap_that_says_less_than_was_missed_is_one() -> None:
+    [found] = violations(_far_behind(Gap(chat=HERE, after=BEGAN, to=BEGAN + FEWEST_MISSED - 1)))
+
+    assert "GAP" in found
+
+
+def test_a_gap_that_is_told_to_who_missed_little_is_found() -> None:
+    short = replace(GOOD, devices=[replace(_device("ada"), gaps=[Gap(chat=HERE, after=BEGAN, to=BEGAN + 1)])])
+
+    [found] = violations(short)
+
+    assert "never was that far behind" in found

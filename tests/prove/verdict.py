@@ -6,9 +6,14 @@ Pure: it takes the evidence and returns what is wrong with it, in words; nothing
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 from petit.contracts.resources import Message
+from petit.contracts.rpc import BACKLOG_LIMIT
 from tests.prove.evidence import Attempt, Evidence, Shown, Stay, Told
+
+FEWEST_MISSED: Final = BACKLOG_LIMIT // 2
+"""Messages of a chat that a device must have missed to be told of a gap: its bound counts every signal."""
 
 
 def violations(evidence: Evidence) -> list[str]:
@@ -112,8 +117,14 @@ def _of_chat(device: Told, *, chat: str, stays: Sequence[Stay], evidence: Eviden
         message = history.get(signal.offset)
         if message is None or _as_shown(message) != _as_compared(signal):
             yield f"{device.name} was shown {signal}, and history has {message!r}"
+    gaps = [gap for gap in device.gaps if gap.chat == chat]
+    for gap in gaps:
+        if sum(message.offset > gap.after for message in messages) < FEWEST_MISSED:
+            yield f"{device.name} was told of {gap}, and never was that far behind"
     offsets = {signal.offset for signal in shown}
     for message in messages:
+        if any(gap.after < message.offset <= gap.to for gap in gaps):
+            continue  # to be paged: it is in history
         if message.offset > device.began and message.offset in stays[-1] and message.offset not in offsets:
             yield f"{device.name} never saw message {message.id}, seq {message.seq} of chat {chat}: GAP"
 

@@ -25,7 +25,7 @@ async def test_it_makes_what_is_missing_and_says_so(cassandra: Cassandra, capsys
     await migrate(settings)
 
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("version 1 made")
+    assert first.endswith("version 2 made")
     assert second.endswith("nothing to do")
 
 

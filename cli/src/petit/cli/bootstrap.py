@@ -13,6 +13,7 @@ from petit.cli import show, voice
 from petit.cli.migrate import migrate
 from petit.cli.settings import BootstrapSettings
 from petit.cli.trouble import Trouble
+from petit.contracts.cursor import NOWHERE, Cursor
 from petit.kit import bootstrap as kit
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import LogFault, Outage
@@ -39,21 +40,20 @@ async def bootstrap(settings: BootstrapSettings) -> None:
         raise Trouble(str(error)) from error
 
 
-async def _folded(settings: BootstrapSettings) -> tuple[int, int]:
-    """Bring the database up to date, and return which epoch and offset its read model has seen: (0, 0) if none.
+async def _folded(settings: BootstrapSettings) -> Cursor:
+    """Bring the database up to date, and return up to where its read model has seen the log.
 
     The log's own memory may be lost with the log. A log that is made anew while the read model is there would hand out
     offsets a second time.
     """
     server = settings.cql
     if server is None:
-        return 0, 0
+        return NOWHERE
     await migrate(settings)
     try:
-        epoch, folded = await look(server)
+        return await look(server)
     except (StoreDown, StoreBroken) as error:
         raise Trouble(str(error)) from error
-    return epoch or 0, folded
 
 
 async def _connected(settings: BootstrapSettings, *, deadline: float) -> Connection:
@@ -72,7 +72,7 @@ async def _connected(settings: BootstrapSettings, *, deadline: float) -> Connect
             raise Trouble(f"{access.ca}: {error}") from error
 
 
-async def _make_log(nc: Connection, settings: BootstrapSettings, *, known: tuple[int, int], deadline: float) -> None:
+async def _make_log(nc: Connection, settings: BootstrapSettings, *, known: Cursor, deadline: float) -> None:
     config = LogConfig(replicas=settings.replicas, max_bytes=settings.log_max_bytes)
     within = max(0.0, deadline - time.monotonic())
     info = await kit.bootstrap(nc, config=config, within=within, say=show.line, known=known)

@@ -57,3 +57,7 @@ class Cursor:
         if str(cursor) != text:  # base64 has several spellings of one value: only ours is a cursor
             raise BadCursor(text)
         return cursor
+
+
+NOWHERE: Final = Cursor(Epoch(0), Offset(0))
+"""The place of who has seen nothing of any log."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from petit.contracts.cursor import NOWHERE, Cursor
 from petit.kit.connection import Connection
 from petit.kit.errors import LogFault, Outage
 from petit.kit.kv import Bucket, BucketConfig
@@ -43,7 +44,7 @@ async def bootstrap(
     config: LogConfig,
     within: float,
     say: Callable[[str], None],
-    known: tuple[int, int] = (0, 0),
+    known: Cursor = NOWHERE,
 ) -> LogInfo:
     """Make what is not there, and bring the number of replicas in line; wait for servers that are not up yet.
 
@@ -51,7 +52,7 @@ async def bootstrap(
         config: What the log is made as; the buckets have as many replicas.
         within: Seconds to wait for the servers.
         say: Told what is waited for, once for each reason.
-        known: The greatest epoch, and offset in it, that a read model has seen: a log that is behind is not made anew.
+        known: Up to where a read model has seen the log: one that is behind is not made anew.
 
     Raises:
         LogFault: the log was there and is gone, behind or damaged; nothing was made in its place.
@@ -64,7 +65,7 @@ async def bootstrap(
         try:
             for bucket in buckets(replicas=config.replicas):
                 await Bucket(nc, bucket).bootstrap()
-            return await Log(nc, config=config).bootstrap(known_epoch=known[0], known_offset=known[1])
+            return await Log(nc, config=config).bootstrap(known_epoch=known.epoch, known_offset=known.offset)
         except (Outage, LogFault) as error:
             if time.monotonic() > (sure_at if isinstance(error, LogFault) else deadline):
                 raise

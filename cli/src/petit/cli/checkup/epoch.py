@@ -6,13 +6,13 @@ believes no single answer: what is wrong must be so for ten seconds, and once mo
 """
 
 from petit.chat.app import adopt, look
-from petit.chat.ports import CqlServer, StoreBroken, StoreDown
+from petit.chat.ports import StoreBroken, StoreDown
 from petit.cli import show, voice
 from petit.cli.checkup.log import look_at_log
 from petit.cli.settings import DoctorSettings
 from petit.cli.trouble import Trouble
 from petit.contracts.cursor import Cursor
-from petit.contracts.ids import Epoch, Offset
+from petit.contracts.ids import Epoch
 from petit.contracts.subjects import STREAM
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import LogFault, Outage
@@ -34,7 +34,7 @@ async def new_epoch(settings: DoctorSettings) -> None:
     try:
         async with await connect(settings.nats()["operator"], name="petit-doctor") as nc:
             info = await renewed(
-                nc, known=await _known(server), replicas=settings.replicas, max_bytes=settings.log_max_bytes
+                nc, known=await look(server), replicas=settings.replicas, max_bytes=settings.log_max_bytes
             )
         await adopt(server, epoch=Epoch(info.epoch))
     except Outage as error:
@@ -89,8 +89,3 @@ async def _remade(nc: Connection, fault: LogFault, *, known: Cursor, replicas: i
     if bound < 0:
         show.line("The new log has no bound: set PETIT_BOOTSTRAP_LOG_MAX_BYTES and run `petit bootstrap`")
     return await log.new_epoch(at_least=max(known.offset, last), known_epoch=max(known.epoch, epoch))
-
-
-async def _known(server: CqlServer) -> Cursor:
-    epoch, folded = await look(server)
-    return Cursor(epoch or Epoch(0), Offset(folded))

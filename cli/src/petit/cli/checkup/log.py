@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from petit.contracts.cursor import Cursor
-from petit.contracts.ids import Epoch, Offset
+from petit.contracts.cursor import NOWHERE, Cursor
 from petit.kit.errors import LogFault, Outage, Unmade
 from petit.kit.log import Log
 from petit.kit.stream import LogInfo
@@ -19,10 +18,9 @@ SURE_S: Final = 10.0
 """How long a fault must be there, the same all the while, until we believe it."""
 _LONGEST_S: Final = 3 * SURE_S
 _PAUSE_S: Final = 0.5
-_UNKNOWN: Final = Cursor(Epoch(0), Offset(0))
 
 
-async def look_at_log(log: Log, *, known: Cursor = _UNKNOWN, say: Callable[[str], None] | None = None) -> LogInfo:
+async def look_at_log(log: Log, *, known: Cursor = NOWHERE, say: Callable[[str], None] | None = None) -> LogInfo:
     """Return how the log stands, as soon as it is well.
 
     Args:

@@ -30,6 +30,7 @@ from petit.chat.ports import CqlServer, Repository, Store, StoreBroken, StoreDow
 from petit.chat.subscribers.lists import serve_lists
 from petit.chat.subscribers.methods import any_methods, list_methods, owner_methods
 from petit.chat.subscribers.requests import Owning, listen, serve_any
+from petit.contracts.cursor import NOWHERE, Cursor
 from petit.contracts.ids import Epoch, Offset
 from petit.kit.access import Access
 from petit.kit.clock import Clock, SystemClock
@@ -250,8 +251,8 @@ async def migrate(server: CqlServer, *, replication: int) -> list[int]:
     return await migrating.migrate(server, replication=replication)
 
 
-async def look(server: CqlServer) -> tuple[Epoch | None, Offset]:
-    """Return the epoch of a keyspace's read model, None if it is new, and up to where it has folded the log.
+async def look(server: CqlServer) -> Cursor:
+    """Return up to where a keyspace's read model has folded the log: `NOWHERE` if it is new.
 
     Raises:
         StoreDown: the cluster cannot be reached, or its schema is older than this program.
@@ -260,7 +261,8 @@ async def look(server: CqlServer) -> tuple[Epoch | None, Offset]:
     from petit.chat.adapters.cql.store import opened as opened_keyspace  # noqa: PLC0415 - the driver, only if used
 
     async with opened_keyspace(server) as store:
-        return await store.epoch(), max((await store.checkpoints()).values(), default=Offset(0))
+        folded = max((await store.checkpoints()).values(), default=NOWHERE.offset)
+        return Cursor(await store.epoch() or NOWHERE.epoch, folded)
 
 
 async def adopt(server: CqlServer, *, epoch: Epoch) -> None:

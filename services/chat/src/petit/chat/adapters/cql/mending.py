@@ -142,29 +142,25 @@ class _Mending:
 
     async def members(self) -> None:
         """Write members again as they were, and the list by joining, from which some may have been deleted."""
-        async for rows in self._above(_MEMBERS):
-            for head, (chat, _, user) in rows:
-                span = await self._span(head, chat, user)
-                if span is None:
-                    await self._write([(_DROP_MEMBER, (self._at - 1, chat, user))])
-                    continue
-                joined, began, role, joined_at, ended = span
-                there = 0 if ended else joined
-                values = (chat, user, ended or began, there, began, role, joined_at, self._at)
-                listed = [(cql.PUT_JOINING, (chat, joined, user, self._at))] if there else []
-                await self._write([(cql.PUT_MEMBER, values), *listed])
+        async for chat, user, span in self._replaced(_MEMBERS):
+            if span is None:
+                await self._write([(_DROP_MEMBER, (self._at - 1, chat, user))])
+                continue
+            joined, began, role, joined_at, ended = span
+            there = 0 if ended else joined
+            values = (chat, user, ended or began, there, began, role, joined_at, self._at)
+            listed = [(cql.PUT_JOINING, (chat, joined, user, self._at))] if there else []
+            await self._write([(cql.PUT_MEMBER, values), *listed])
 
     async def memberships(self) -> None:
         """Write again in which chats people were."""
-        async for rows in self._above(_MEMBERSHIPS):
-            for head, (chat, _, user) in rows:
-                span = await self._span(head, chat, user)
-                if span is None:
-                    await self._write([(_DROP_MEMBERSHIP, (self._at - 1, user, chat))])
-                    continue
-                joined, began, role, _, ended = span
-                values = (user, chat, ended or began, 0 if ended else joined, role, self._at)
-                await self._write([(cql.PUT_MEMBERSHIP, values)])
+        async for chat, user, span in self._replaced(_MEMBERSHIPS):
+            if span is None:
+                await self._write([(_DROP_MEMBERSHIP, (self._at - 1, user, chat))])
+                continue
+            joined, began, role, _, ended = span
+            values = (user, chat, ended or began, 0 if ended else joined, role, self._at)
+            await self._write([(cql.PUT_MEMBERSHIP, values)])
 
     async def listings(self) -> None:
         """Write rooms into the directory again that something above their rows may have renamed."""
@@ -224,10 +220,15 @@ class _Mending:
     async def _heads(self, chats: Iterable[str]) -> dict[ChatId, ChatRow]:
         return await queries.heads(self._db, {ChatId(chat) for chat in chats})
 
-    async def _span(self, head: ChatRow | None, chat: str, user: str) -> tuple[Any, ...] | None:
-        """Return somebody's last interval as of a chat's row, its end None or 0 if it has none; None: there is none."""
-        rows = await self._db.rows(cql.SPAN, (chat, user, head.offset if head else 0))
-        return rows[0] if rows else None
+    async def _replaced(self, question: str) -> AsyncIterator[tuple[str, str, Row | None]]:
+        """Give chat, user and last interval as of the chat's row of rows about members that lie above it.
+
+        The interval's end is None or 0 if it has none; None instead of it: nobody was there.
+        """
+        async for above in self._above(question):
+            for head, (chat, _, user) in above:
+                spans = await self._db.rows(cql.SPAN, (chat, user, head.offset if head else 0))
+                yield chat, user, spans[0] if spans else None
 
     async def _write(self, writes: Iterable[tuple[str, Sequence[Any]]]) -> None:
         due = [[write] for write in writes]

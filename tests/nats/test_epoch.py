@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kit.tests.reading import SUBJECT, write
+from kit.tests.reading import SUBJECT, Reader, eventually, running, write
 from petit.cli.checkup.epoch import renewed
 from petit.cli.checkup.log import SURE_S
 from petit.cli.trouble import Trouble
@@ -12,7 +12,8 @@ from petit.contracts.cursor import Cursor
 from petit.contracts.ids import Epoch, Offset
 from petit.kit.connection import Connection
 from petit.kit.errors import LogLost
-from petit.kit.jetstream import JetStream
+from petit.kit.feed import Feed
+from petit.kit.jetstream import STALE_S, JetStream
 from petit.kit.log import Log
 from petit.kit.stream import APART
 from tests.nats.cluster import Cluster
@@ -59,7 +60,7 @@ async def test_a_log_that_is_behind_keeps_its_bound(nats: Cluster) -> None:
 
 
 async def test_a_log_that_is_gone_or_behind_for_a_moment_is_left_alone(nats: Cluster) -> None:
-    """As a node may say that starts: what is missing is there within ten seconds."""
+    """As a node may say that starts: what is missing is there before we are sure."""
     async with nats.connected("chat") as chat, nats.connected("operator") as operator:
         log = Log(chat)
         await write(log, 50)
@@ -74,6 +75,22 @@ async def test_a_log_that_is_gone_or_behind_for_a_moment_is_left_alone(nats: Clu
             await looking
         assert (await log.info()).epoch == 1
         assert (await log.info()).messages == 60
+
+
+async def test_a_feed_does_not_believe_a_node_that_knows_less_at_once(nats: Cluster) -> None:
+    """As one does that led the log, was cut off, and is asked before the others are back."""
+    reader = Reader()
+    async with nats.connected("chat") as chat:
+        log = Log(chat)
+        await write(log, 50)
+        async with running(Feed(chat, deliver=reader, after=60, epoch=1).run) as feed:
+            await asyncio.sleep(STALE_S / 5)  # a node was seen to say so for some seconds
+            assert not feed.done()
+
+            await write(log, 20, first=51)
+
+            await eventually(lambda: len(reader.offsets) == 10)
+    assert reader.offsets == list(range(61, 71))
 
 
 async def _bound(operator: Connection) -> int:

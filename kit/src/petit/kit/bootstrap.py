@@ -13,6 +13,7 @@ from typing import Final
 from petit.contracts.cursor import NOWHERE, Cursor
 from petit.kit.connection import Connection
 from petit.kit.errors import LogFault, Outage
+from petit.kit.jetstream import STALE_S
 from petit.kit.kv import Bucket, BucketConfig
 from petit.kit.leases import leases_bucket
 from petit.kit.log import Log, memory_bucket
@@ -21,7 +22,7 @@ from petit.kit.tickets import tickets_bucket
 
 _PAUSE_S: Final = 0.5
 _SURE_S: Final = 5.0
-"""For how long the log must be gone or behind until we believe it; see `petit.kit.stream`."""
+"""For how long the log of a lone server must be gone or behind until we believe it; of a cluster `STALE_S`."""
 
 
 def buckets(*, replicas: int) -> tuple[BucketConfig, ...]:
@@ -59,7 +60,7 @@ async def bootstrap(
         Outage: the servers did not do it in time.
     """
     deadline = time.monotonic() + within
-    sure_at = time.monotonic() + min(within, _SURE_S)
+    sure_at = time.monotonic() + min(within, STALE_S if config.replicas > 1 else _SURE_S)
     said = ""
     while True:
         try:

@@ -27,7 +27,7 @@ from petit.contracts.subjects import STREAM
 from petit.kit.connection import Connection
 from petit.kit.consumer import Consumer
 from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage, Unanswered
-from petit.kit.jetstream import JetStream, StreamState
+from petit.kit.jetstream import STALE_S, JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
 from petit.kit.stream import EPOCH_KEY
@@ -40,7 +40,7 @@ _SILENCE: Final = "silence"
 _TICK_S: Final = 0.2
 _RETRY_S: Final = 0.1
 _SURE_S: Final = 2.0
-"""How long the log must be gone or behind until we believe it: in a cluster, who starts or was frozen may answer."""
+"""How long the log must be gone or behind until we believe it; in a cluster `STALE_S`."""
 _SURE_OF_BUCKET_S: Final = 0.2
 """A bucket in memory goes with its server, and is made again."""
 _WITHIN_S: Final = 1.0
@@ -210,6 +210,8 @@ class Feed:
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
                 if state is None:
                     raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
+                if state.replicas > 1 and self._stream == STREAM:
+                    self._sure_s = STALE_S
                 return await self._open_on(state)
             except (LogLost, LogBehind):
                 faulty_since = min(faulty_since, time.monotonic())

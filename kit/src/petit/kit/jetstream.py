@@ -2,7 +2,8 @@
 
 Only what the log, the feed and the buckets need, as the JSON that the server speaks (ADR-1 and the schemas
 of nats-io/jsm.go), because nats-py's objects cover neither `first_seq` nor the server's time. Every answer comes
-from the leader of what is asked about; direct reads, which a follower may answer, are never used.
+from who leads what is asked about, or believes to (`STALE_S`); direct reads, which a follower may answer, are never
+used.
 """
 
 import json
@@ -18,6 +19,11 @@ from petit.kit.errors import LogFull, Outage
 WITHIN_S: Final = 5.0
 """Seconds that a request of this API may take."""
 NANOSECONDS: Final = 1_000_000_000
+
+STALE_S: Final = 25.0
+"""For how long, in a cluster, an answer may be an old one: longer than a node that led a stream and was cut off goes on
+as if it still did. It looks every 10 s whether it has heard the others within 10 s (`lostQuorumCheck` in nats-server's
+raft.go), and is asked again as soon as it is back, perhaps while those that know more are away."""
 
 _PATIENCE_S: Final = 1.0
 """Until a question without an answer is asked again: a leader is elected in less."""
@@ -80,6 +86,11 @@ class StreamState:
     """Bytes."""
     time_ms: int
     """The server's clock when it answered: UTC, milliseconds since 1970."""
+
+    @property
+    def replicas(self) -> int:
+        """On how many nodes it is."""
+        return int(self.config.get("num_replicas", 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ import structlog
 
 from petit.contracts import subjects
 from petit.kit.errors import BOOTSTRAP, REPAIR, RESTORE, LogBehind, LogDamaged, LogFault, LogLost, Outage, Unmade
-from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected, StreamState
+from petit.kit.jetstream import NANOSECONDS, STALE_S, JetStream, Rejected, StreamState
 from petit.kit.kv import Bucket
 
 EPOCH_KEY: Final = "petit_epoch"
@@ -29,8 +29,6 @@ _MEMORY_KEY: Final = "log"
 _UNREADABLE: Final = (0, 1)
 """What a memory that cannot be read remembers: that there was a log, and nothing that any log is behind."""
 _PAUSE_S: Final = 0.2
-_SURE_S: Final = 5.0
-"""How long a stream must be gone or behind until we believe it: in a cluster, who starts or was frozen may answer."""
 
 _log = structlog.get_logger(__name__)
 
@@ -115,7 +113,7 @@ class StreamMaker:
             except (Outage, LogLost, LogBehind) as error:
                 now = time.monotonic()
                 faulty_since = min(faulty_since, now) if isinstance(error, LogFault) else math.inf
-                if now >= min(deadline, faulty_since + _SURE_S):
+                if now >= min(deadline, faulty_since + STALE_S):
                     raise
                 if str(error) != said:
                     said = str(error)

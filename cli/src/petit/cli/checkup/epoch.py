@@ -2,7 +2,7 @@
 
 Nothing that was folded is lost; what was not, is. Clients start over by themselves. The log's own memory and the read
 model say how far the old one had come; the new one begins a million offsets above both. It deletes the old log, so it
-believes no single answer: what is wrong must be so for ten seconds, and once more right before.
+believes no single answer: what is wrong must be so for `SURE_S` of `petit.cli.checkup.log`, and once more right before.
 """
 
 from petit.chat.app import adopt, look

@@ -1,7 +1,7 @@
 """How the log stands, as nobody should say it after one answer.
 
-A node that starts, or was frozen, may say for a moment that the log is gone or ends earlier (docs/adr/0013). Whoever
-then throws the log away, or tells somebody to, loses what was acknowledged.
+A node that starts, was frozen or was cut off may say for a while that the log is gone or ends earlier
+(docs/adr/0013). Whoever then throws the log away, or tells somebody to, loses what was acknowledged.
 """
 
 import asyncio
@@ -11,11 +11,12 @@ from typing import Final
 
 from petit.contracts.cursor import NOWHERE, Cursor
 from petit.kit.errors import LogFault, Outage, Unmade
+from petit.kit.jetstream import STALE_S
 from petit.kit.log import Log
 from petit.kit.stream import LogInfo
 
-SURE_S: Final = 10.0
-"""How long a fault must be there, the same all the while, until we believe it."""
+SURE_S: Final = STALE_S
+"""How long a fault must be there, the same all the while, until we believe it, seconds."""
 _LONGEST_S: Final = 3 * SURE_S
 _PAUSE_S: Final = 0.5
 
@@ -29,7 +30,7 @@ async def look_at_log(log: Log, *, known: Cursor = NOWHERE, say: Callable[[str],
         say: Told what is wrong, and that we look again.
 
     Raises:
-        LogFault: what was wrong all the time for ten seconds.
+        LogFault: what was wrong all the time for `SURE_S`.
         Unmade: it is not there, and as far as is known it never was.
         Outage: it cannot be asked now, or says now this and now that.
     """

@@ -1,18 +1,44 @@
-"""A feed delivers every entry once, in order, from wherever it is told to begin."""
+"""A feed delivers every entry once, in order, from wherever it is told to begin, also while no consumer can be made."""
 
 import asyncio
+import json
 import os
 import time
 
 import pytest
 
-from kit.tests.reading import SUBJECT, Reader, eventually, reading, write
+from kit.tests.reading import SUBJECT, Reader, always, eventually, reading, write
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import LogBehind, LogLost, Outage
 from petit.kit.feed import Feed
-from petit.kit.jetstream import JetStream
+from petit.kit.jetstream import NANOSECONDS, JetStream
 from petit.kit.log import Entry, Log
 from petit.kit.natsserver import NatsServer
+from petit.kit.stepping import MOST
+from petit.kit.stream import LogConfig
+
+PUSHED = pytest.mark.parametrize("log", ["pushed"], indirect=True)
+"""A test of what only consumers do, or of how fast they are."""
+_SLOT = "taken"
+
+
+@pytest.fixture(params=["pushed", "stepped"])
+async def log(request: pytest.FixtureRequest, nc: Connection) -> Log:
+    """A log that was just made: once one that pushes, and once one that takes no consumer more (see `free`)."""
+    if request.param == "pushed":
+        made = Log(nc)
+        await made.bootstrap()
+    else:
+        made = Log(nc, config=LogConfig(max_consumers=1))
+        await made.bootstrap()
+        config = {"name": _SLOT, "ack_policy": "none", "mem_storage": True, "inactive_threshold": 3600 * NANOSECONDS}
+        await JetStream(nc).create_consumer("SIGNALS", config)
+    return made
+
+
+async def free(nc: Connection) -> None:
+    """Let consumers be made."""
+    await nc.request(f"$JS.API.CONSUMER.DELETE.SIGNALS.{_SLOT}", b"", timeout=2)
 
 
 async def fill(log: Log, payload: bytes, *, count: int) -> None:
@@ -72,6 +98,7 @@ async def test_a_feed_on_an_empty_log_is_current(nc: Connection) -> None:
         assert (feed.position, feed.head) == (0, 0)
 
 
+@PUSHED
 async def test_a_hundred_thousand_entries_are_replayed_in_order(nc: Connection, log: Log) -> None:
     await write(log, 100_000)
     reader = Reader()
@@ -156,6 +183,7 @@ async def test_a_callback_may_pause(nc: Connection, log: Log) -> None:
     assert reader.offsets == list(range(1, 21))
 
 
+@PUSHED
 async def test_a_long_pause_is_bounded_in_memory(log: Log, server: NatsServer) -> None:
     payload = os.urandom(20_000)
     await fill(log, payload, count=3_000)  # the server's window grows while these are read
@@ -188,6 +216,7 @@ async def test_a_slow_callback_gets_everything(nc: Connection, log: Log) -> None
     assert reader.offsets == list(range(1, 3_501))
 
 
+@PUSHED
 async def test_erased_entries_are_passed_over(nc: Connection, log: Log) -> None:
     await write(log, 10)
     for offset in (1, 4, 5, 9, 10):
@@ -204,6 +233,57 @@ async def test_erased_entries_are_passed_over(nc: Connection, log: Log) -> None:
     assert reader.offsets == [2, 3, 6, 7, 8]
 
 
+async def test_erased_entries_that_others_follow_are_passed_over(nc: Connection, log: Log) -> None:
+    await write(log, 10)
+    for offset in (1, 4, 5):
+        await erase(nc, offset)
+    reader = Reader()
+
+    async with reading(Feed(nc, deliver=reader, after=0)) as feed:
+        assert await feed.wait_for(10, within=2)
+        await eventually(lambda: feed.current)
+
+    assert reader.offsets == [2, 3, 6, 7, 8, 9, 10]
+
+
+async def test_a_filtered_feed_delivers_what_it_was_asked_for(nc: Connection, log: Log) -> None:
+    for number in range(1, 9):
+        await log.append(f"signal.{number % 2}.chat.a.msg", b"", msg_id=str(number))
+    reader = Reader()
+
+    async with reading(Feed(nc, deliver=reader, after=2, subjects=["signal.1.>"])) as feed:
+        assert await feed.wait_for(7, within=2)
+        await log.append("signal.1.chat.a.msg", b"", msg_id="9")
+        assert await feed.wait_for(9, within=2)
+
+    assert reader.offsets == [3, 5, 7, 9]
+
+
+@pytest.mark.parametrize("log", ["stepped"], indirect=True)
+async def test_a_feed_reads_by_a_consumer_as_soon_as_it_can(nc: Connection, log: Log) -> None:
+    reader = Reader()
+    async with reading(Feed(nc, deliver=reader, after=0)) as feed:
+        await write(log, 3 * MOST)
+        assert await feed.wait_for(3 * MOST, within=20)
+        await always(lambda: feed.current, during=3)
+        assert await _consumers(nc) == 1, "one that is not ours"
+
+        await free(nc)
+
+        await eventually(lambda: feed.current)
+        await write(log, 10, first=3 * MOST + 1)
+        assert await feed.wait_for(3 * MOST + 10, within=2)
+        assert await _consumers(nc) == 1, "one that is"
+
+    assert reader.offsets == list(range(1, 3 * MOST + 11))
+
+
+async def _consumers(nc: Connection) -> int:
+    answer = await nc.request("$JS.API.CONSUMER.NAMES.SIGNALS", b"", timeout=2)
+    return len(json.loads(answer.data)["consumers"])
+
+
+@PUSHED
 async def test_a_filtered_feed_keeps_its_place_among_all(nc: Connection, log: Log) -> None:
     await log.append("signal.1.chat.a.msg", b"", msg_id="1")
     await log.append("signal.2.chat.b.msg", b"", msg_id="2")

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from petit.cli.prctl import die_with_parent
 from petit.kit.access import Access
@@ -77,6 +78,13 @@ class Node:
         """Give a user another password, from the next start on."""
         self._environment[f"NATS_{user.upper()}_PASSWORD"] = password
 
+    def forbid(self, user: str, subject: str) -> None:
+        """Take from a user what it may publish, from the next start on."""
+        config = self.folder / "nats.conf"
+        before, mine, after = config.read_text().partition(f"user: {user}\n")
+        assert f'"{subject}"\n' in after
+        config.write_text(before + mine + after.replace(f'"{subject}"\n', "\n", 1))
+
     def start(self) -> None:
         """Start it; see `Cluster.healthy`."""
         with (self.folder / "log").open("ab") as output:
@@ -105,6 +113,12 @@ class Node:
         finally:
             if self._process is not None:
                 os.kill(self._process.pid, signal.SIGCONT)
+
+    def told(self, what: str) -> dict[str, Any]:
+        """Return what its monitoring says."""
+        with _HTTP.open(f"http://127.0.0.1:{self.monitor}/{what}", timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
 
     def is_healthy(self) -> bool:
         """Say whether it serves, and all it holds is current."""
@@ -159,6 +173,19 @@ class Cluster:
         async with self.connected("operator") as nc:
             answer = json.loads(await nc.replies.insist(f"$JS.API.STREAM.INFO.{stream}", within=10))
         return self.named(answer["cluster"]["leader"])
+
+    async def maker(self) -> Node:
+        """Return the node that leads JetStream as a whole, and so makes streams and consumers."""
+        told = await asyncio.to_thread(self.nodes[0].told, "jsz")
+        return self.named(told["meta_cluster"]["leader"])
+
+    async def lead(self, stream: str, *, by: Node) -> None:
+        """Have a node lead a stream."""
+        request = json.dumps({"placement": {"preferred": by.name}}).encode()
+        async with asyncio.timeout(30), self.connected("operator") as nc:
+            while await self.leader(stream) is not by:
+                await nc.replies.request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream}", request, within=5)
+                await asyncio.sleep(0.2)
 
 
 def password_of(user: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 import pytest
 from nats.aio.client import Srv
 
-from kit.tests.reading import SUBJECT, Reader, eventually, reading, running
+from kit.tests.reading import SUBJECT, Reader, eventually, reading, running, write
 from petit.kit.connection import Connection
 from petit.kit.errors import Outage
 from petit.kit.feed import Feed
@@ -18,6 +18,8 @@ from petit.kit.log import LATEST_WRITE_S, Log
 from tests.nats.cluster import Cluster, Node
 
 WRITERS = 16
+_ELECTION_S = 3.5
+"""Nobody is elected within this: a follower waits 4 s at least (`minElectionTimeout` in nats-server's raft.go)."""
 
 
 class Senders:
@@ -150,6 +152,22 @@ async def test_a_cluster_that_is_killed_whole_comes_back_with_all_it_had(nats: C
         await eventually(lambda: all(feed.current for feed in feeds), within=15)
 
 
+@pytest.mark.timeout(120)
+async def test_a_feed_leaves_a_node_that_answers_pings_and_nothing_about_the_log(nats: Cluster) -> None:
+    cut, *others = nats.nodes
+    cut.kill()
+    cut.forbid("gateway", "$JS.API.STREAM.INFO.SIGNALS")  # as if what is asked there were lost on its way
+    cut.start()
+    await nats.healthy()
+    async with nats.connected("gateway", only=cut) as nc:
+        nc._server_pool.extend(Srv(urlparse(node.url)) for node in others)  # noqa: SLF001 - as below
+        feed = Feed(nc, deliver=Reader(), after=0)
+        async with reading(feed):
+            await eventually(lambda: feed.current)
+
+            assert node_of(nats, nc) in others
+
+
 async def test_a_publish_to_a_frozen_node_is_made_again_elsewhere_and_stored_once(nats: Cluster) -> None:
     leader = await nats.leader()
     follower = next(node for node in nats.nodes if node is not leader)
@@ -189,3 +207,26 @@ async def test_a_client_of_a_node_that_is_gone_is_at_another_one_soon(nats: Clus
             await eventually(lambda: feed.current, within=15)
 
     assert left_s < (1.0 if how == "killed" else 3.0)
+
+
+@pytest.mark.timeout(120)
+async def test_feeds_go_on_while_nobody_can_make_consumers(nats: Cluster) -> None:
+    """Who leads JetStream as a whole makes them, and is frozen; who leads the log is not."""
+    makes = await nats.maker()
+    leads = next(node for node in nats.nodes if node is not makes)
+    await nats.lead("SIGNALS", by=leads)
+    reader = Reader()
+    async with nats.connected("gateway", only=leads) as writing, nats.connected("notifier", only=leads) as listening:
+        log, feed = Log(writing), Feed(listening, deliver=reader, after=0)
+        async with reading(feed):
+            await write(log, 10)
+            assert await feed.wait_for(10, within=5)
+
+            with makes.frozen():
+                begun = time.monotonic()
+                feed.seek(5)
+                await write(log, 10, first=11)
+                assert await feed.wait_for(20, within=_ELECTION_S)
+                assert time.monotonic() - begun < _ELECTION_S
+
+    assert reader.offsets == [*range(1, 11), *range(6, 21)]

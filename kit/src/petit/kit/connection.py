@@ -131,6 +131,16 @@ class Connection(Client):
             self._assuring = asyncio.create_task(self._assure(), name="nats.assure")
         await asyncio.shield(self._assuring)
 
+    async def leave(self) -> None:
+        """Break the connection, and build it again elsewhere, if there is elsewhere.
+
+        For whoever has waited long for an answer from behind this server, which itself answers pings: perhaps it does
+        not reach the others.
+        """
+        if self.is_connected and len(self._server_pool) > 1:
+            _log.warning("nats.left", name=self.options["name"], url=_address(self))
+            await self.force_reconnect()
+
     async def close(self) -> None:
         """Send what is pending, bounded by two seconds, and close for good."""
         if self._assuring is not None:

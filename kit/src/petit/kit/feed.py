@@ -6,6 +6,8 @@ up and another one is made that begins where the last entry was delivered. It be
 behind it: if the log holds something else there now, it is not the log that we have read from, and the feed
 ends with `LogBehind` instead of going on. So it does where the stream is gone or is of another epoch.
 
+While no consumer can be made, though the stream itself answers, entries are read one by one (`petit.kit.stepping`).
+
 Back-pressure: while the feed is paused, what comes is kept, the server's question whether it may send more
 with it, and unanswered the server stops. No more than a bound is kept; the rest is read again.
 
@@ -30,6 +32,7 @@ from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Ou
 from petit.kit.jetstream import STALE_S, JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
+from petit.kit.stepping import MOST, steps
 from petit.kit.stream import EPOCH_KEY
 
 SILENCE_S: Final = 1.2
@@ -44,6 +47,8 @@ _SURE_S: Final = 2.0
 _SURE_OF_BUCKET_S: Final = 0.2
 """A bucket in memory goes with its server, and is made again."""
 _WITHIN_S: Final = 1.0
+_ELSEWHERE_S: Final = 5.0
+"""After so long without an answer about the stream another server is asked; mostly a leader is elected sooner."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,6 +91,7 @@ class Feed:
         self._progress = Progress(after if isinstance(after, int) else 0)
         self._head = 0
         self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
+        self._sought = 0  # how often another place was sought
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._kicked = asyncio.Event()
@@ -145,6 +151,7 @@ class Feed:
     def seek(self, after: int) -> None:
         """Go on behind another offset, back or ahead; `position` is there at once."""
         self._progress.advance(after)
+        self._sought += 1
         self._last = self._since = None
         self._at_head = False
         self._as_of = -math.inf
@@ -202,12 +209,13 @@ class Feed:
         self._opened.set()
 
     async def _open(self) -> Consumer:
-        faulty_since = math.inf
+        faulty_since = unanswered_since = math.inf
         failed = False
         while True:
             self._kicked.clear()
             try:
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
+                unanswered_since = math.inf
                 if state is None:
                     raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
                 if state.replicas > 1 and self._stream == STREAM:
@@ -221,6 +229,10 @@ class Feed:
                 faulty_since = math.inf
                 if isinstance(error, Unanswered):
                     await self._nc.assure()
+                    unanswered_since = min(unanswered_since, time.monotonic())
+                    if time.monotonic() - unanswered_since > _ELSEWHERE_S:
+                        unanswered_since = math.inf
+                        await self._nc.leave()
                 if not failed:
                     _log.warning("feed.unreached", feed=self._name, position=self.position, error=str(error))
                 failed = True
@@ -234,18 +246,40 @@ class Feed:
         asked = time.monotonic()
         self._check(state)
         if self._hole:
-            await self._check_hole(first=state.first)
+            await self._check_hole()
         paused = not self._resumed.is_set()
         consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, paused=paused)
         self._consumer = consumer
         self._mark = 0
         start = self.position + 1 if self._last is None else self._last[0]
         since = self._since if self._last is None else None
-        await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects, since=since)
+        try:
+            await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects, since=since)
+        except Outage:
+            if since is None and len(self._subjects) <= 1:
+                await self._step(to=state.last, asked=asked)
+            raise
         if state.last == self.position:
             self._as_of = asked
         self._opened.set()
         return consumer
+
+    async def _step(self, *, to: int, asked: float) -> None:
+        """Deliver what there is up to an offset, or some of it, without a consumer, until something is in the way."""
+        start = self.position if self._last is None else self._last[0] - 1
+        to = min(to, start + MOST)
+        sought, filtered = self._sought, next(iter(self._subjects), "")
+        async for entry in steps(self._js, self._stream, after=start, to=to, subject=filtered):
+            self._opened.set()
+            if sought != self._sought or not self._resumed.is_set():
+                return
+            if entry.offset <= self.position:
+                self._check_same(entry)
+            elif not self._take(entry):
+                return
+        self._opened.set()
+        if sought == self._sought and self.position >= self._head:
+            self._as_of = asked
 
     def _check(self, state: StreamState) -> None:
         epoch = int(state.metadata.get(EPOCH_KEY, 0))
@@ -278,21 +312,8 @@ class Feed:
             raise consumer.error
 
     def _on_entry(self, entry: Entry, number: int, pending: int) -> None:
-        offset = entry.offset
-        if offset <= self._progress.position:
-            if (offset, entry.time_ns) != self._last:
-                raise LogBehind(
-                    f"stream {self._stream} holds another entry at offset {offset} than was delivered: {REPAIR}"
-                )
+        if not self._take(entry):
             return
-        consumer = self._consumer
-        if offset != self._progress.position + 1 and not self._passes(before=offset):
-            return
-        self._deliver(entry)
-        if consumer is not None and consumer.over.is_set():
-            return  # it has sought another place
-        self._last = (offset, entry.time_ns)
-        self._progress.advance(offset)
         now = time.monotonic()
         if pending == 0:
             self._as_of = self._mark_at = now
@@ -301,7 +322,29 @@ class Feed:
             if self._mark:
                 self._as_of = self._mark_at
             self._mark, self._mark_at = number + pending, now
-        self._head = max(self._head, offset + pending)
+        self._head = max(self._head, entry.offset + pending)
+
+    def _take(self, entry: Entry) -> bool:
+        """Deliver an entry; False if it is not the next one, or another place was sought on its delivery."""
+        offset = entry.offset
+        if offset <= self._progress.position:
+            self._check_same(entry)
+            return False
+        if offset != self._progress.position + 1 and not self._passes(before=offset):
+            return False
+        sought = self._sought
+        self._deliver(entry)
+        if sought != self._sought:
+            return False
+        self._last = (offset, entry.time_ns)
+        self._progress.advance(offset)
+        return True
+
+    def _check_same(self, entry: Entry) -> None:
+        if (entry.offset, entry.time_ns) != self._last:
+            raise LogBehind(
+                f"stream {self._stream} holds another entry at offset {entry.offset} than was delivered: {REPAIR}"
+            )
 
     def _passes(self, *, before: int) -> bool:
         """Say whether nothing is missing between the position and an offset; if so, begin anew there to find out more.
@@ -324,17 +367,18 @@ class Feed:
         self._restart("a hole")
         return False
 
-    async def _check_hole(self, *, first: int) -> None:
-        """Find out why there was no entry at an offset.
-
-        Args:
-            first: The stream's first offset: everything before it was erased, or trimmed.
+    async def _check_hole(self) -> None:
+        """Find out why there was no entry at an offset, by one answer: another may know less.
 
         Raises:
             LogDamaged: it was not erased.
+            Outage: who answered does not know.
         """
-        self._erased = await self._js.erased(self._stream, within=_WITHIN_S)
-        self._begins = max(self._begins, first)
+        state = await self._js.stream(self._stream, erased=True, within=_WITHIN_S)
+        if state is None or state.last < self._hole:
+            raise Outage(f"stream {self._stream}: who was asked about offset {self._hole} knows nothing of it")
+        self._erased = state.erased
+        self._begins = max(self._begins, state.first)  # everything before was erased, or trimmed
         if self._hole >= self._begins and self._hole not in self._erased:
             raise LogDamaged(f"stream {self._stream} leaves out the entry at offset {self._hole}: {RESTORE}")
         self._hole = 0

@@ -86,6 +86,8 @@ class StreamState:
     """Bytes."""
     time_ms: int
     """The server's clock when it answered: UTC, milliseconds since 1970."""
+    erased: frozenset[int]
+    """Offsets of entries that were erased one by one, not at the beginning of the stream; empty unless asked for."""
 
     @property
     def replicas(self) -> int:
@@ -117,19 +119,19 @@ class JetStream:
     def __init__(self, nc: Connection) -> None:
         self._nc = nc
 
-    async def stream(self, name: str, *, within: float = WITHIN_S) -> StreamState | None:
-        """Return what a stream says of itself, None if there is none."""
+    async def stream(self, name: str, *, erased: bool = False, within: float = WITHIN_S) -> StreamState | None:
+        """Return what a stream says of itself, None if there is none.
+
+        Args:
+            erased: Whether to ask which entries were erased.
+        """
+        request = {"deleted_details": True} if erased else None
         try:
-            return _state(await self._read(f"STREAM.INFO.{name}", within=within))
+            return _state(await self._read(f"STREAM.INFO.{name}", request, within=within))
         except Rejected as error:
             if error.is_missing:
                 return None
             raise
-
-    async def erased(self, name: str, *, within: float = WITHIN_S) -> frozenset[int]:
-        """Return the offsets of entries that were erased one by one, not at the beginning of the stream."""
-        state = (await self._read(f"STREAM.INFO.{name}", {"deleted_details": True}, within=within))["state"]
-        return frozenset(state.get("deleted") or ())
 
     async def create_stream(self, config: Mapping[str, Any]) -> StreamState:
         """Make a stream; fine if the very same is there."""
@@ -162,7 +164,7 @@ class JetStream:
         """Return one entry, None if it was erased, trimmed or never stored.
 
         Args:
-            which: `seq`, or `last_by_subj`.
+            which: `seq`; or `last_by_subj`; or `seq` and `next_by_subj`: the first there or later, of a subject.
 
         Raises:
             Rejected: the server said no for another reason.
@@ -238,6 +240,7 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         messages=state["messages"],
         size=state["bytes"],
         time_ms=_time_ns(answer["ts"]) // 1_000_000,
+        erased=frozenset(state.get("deleted") or ()),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -38,6 +39,8 @@ class Crowd:
         self.chats: dict[str, list[Person]] = {}
         """The members who stay. Of the room, the guest is one now and then."""
         self.room = ""
+        self.slowest_s = 0.0
+        """The longest that a join or a leave of the guest took, over all its tries: these wait for a fold."""
         self.devices = [
             Device(self.ada, transports=("sse",), chance=self._new_chance()),
             Device(self.bob, transports=("ws",), chance=self._new_chance()),
@@ -126,7 +129,8 @@ class Crowd:
         return (
             f"{ledger.acknowledged} sends acknowledged, {ledger.broken} given up, "
             f"{shown} signals shown over {connections} connections of {len(self.devices)} devices, "
-            f"at most {ledger.longest_s:.1f} s without an acknowledged send; "
+            f"at most {ledger.longest_s:.1f} s without an acknowledged send, "
+            f"and {self.slowest_s:.1f} s for a join or a leave; "
             f"answers {dict(sorted(ledger.statuses.items()))}, {ledger.cut} requests without one"
         )
 
@@ -148,10 +152,12 @@ class Crowd:
         await self._insist("join", done=_HERE)
 
     async def _insist(self, what: str, *, done: frozenset[int]) -> None:
+        begun = time.monotonic()
         while True:
             with suppress(httpx2.TransportError, ClientError):
                 answer = await self.guest.ask("POST", f"/v1/chats/{self.room}/{what}")
                 if answer.status_code in done:
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
                     return
                 if answer.status_code not in _TROUBLE:
                     self.ledger.complaints.append(f"{what} was answered {answer.status_code}: {answer.text}")

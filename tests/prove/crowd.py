@@ -131,7 +131,7 @@ class Crowd:
             f"{shown} signals shown over {connections} connections of {len(self.devices)} devices, "
             f"at most {ledger.longest_s:.1f} s without an acknowledged send, "
             f"and {self.slowest_s:.1f} s for a join or a leave; "
-            f"answers {dict(sorted(ledger.statuses.items()))}, {ledger.cut} requests without one"
+            f"answers {dict(sorted(ledger.statuses.items()))}, without one {dict(ledger.cuts)}"
         )
 
     @property

@@ -30,19 +30,15 @@ class Ledger:
     acknowledged: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     """Of all answers to all requests."""
-    requests: int = 0
-    """Made, also those that were cut before their answer."""
+    cuts: Counter[str] = field(default_factory=Counter)
+    """Requests without an answer, by what the client says: there was nobody, or the connection was cut. Not those of
+    hasty people, who hang up."""
     broken: int = 0
     """Sends that were given up without an answer, or with 503."""
     complaints: list[str] = field(default_factory=list)
     longest_s: float = 0.0
     """The longest time without any acknowledged send."""
     last_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def cut(self) -> int:
-        """Requests that got no answer, because there was nobody or the connection was cut."""
-        return self.requests - self.statuses.total()
 
     def enter(self, attempt: Attempt) -> None:
         """Take what came of a message."""
@@ -56,16 +52,32 @@ class Ledger:
         self.last_at = now
 
 
+class _Listening(httpx2.AsyncBaseTransport):
+    """A transport that enters what comes of each request, also of those that are tried again."""
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport, *, ledger: Ledger) -> None:
+        self._transport = transport
+        self._ledger = ledger
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._transport.handle_async_request(request)
+        except httpx2.TimeoutException:
+            raise  # who waits no longer hangs up
+        except httpx2.TransportError as error:
+            self._ledger.cuts[f"{type(error).__name__}: {error}"] += 1
+            raise
+        self._ledger.statuses[response.status_code] += 1
+        return response
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
 def listen(person: Person, *, ledger: Ledger) -> None:
-    """Count the status of every answer that somebody gets, also of those that are tried again."""
-
-    async def asked(_: httpx2.Request) -> None:
-        ledger.requests += 1
-
-    async def heard(response: httpx2.Response) -> None:
-        ledger.statuses[response.status_code] += 1
-
-    person.client.http.event_hooks = {"request": [asked], "response": [heard]}
+    """Enter what comes of every request that somebody makes."""
+    http = person.client.http
+    http._transport = _Listening(http._transport, ledger=ledger)  # noqa: SLF001 - hooks do not hear of failures
 
 
 async def write(

@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.e2e.waiting import until
 from tests.k8s.building import ROOT, tool
-from tests.k8s.kubectl import NAMESPACE, kubectl, listed, ours, run
+from tests.k8s.kubectl import NAMESPACE, kubectl, listed, ours, pods, run
 
 DEV: Final = ROOT / "deploy/k8s/overlays/dev"
 SERVICES: Final = ("chat", "gateway", "notifier", "proxy")
@@ -41,6 +41,7 @@ class Installation:
         self._address = ""
         self._forward: subprocess.Popen[str] | None = None
         self._keycloak = ""
+        self._forwarded = ""
 
     # ── starting and stopping ────────────────────────────────────────────────────────────────────
 
@@ -100,9 +101,11 @@ class Installation:
     @property
     def realm_admin(self) -> str:
         """See `Stack.realm_admin`: not public, so a way is made to Keycloak itself, whichever pod that is."""
-        if not self._answers(f"{self._keycloak}/realms/petit"):
+        serving = pods("keycloak", ready=True)
+        if self._forwarded not in serving or not self._answers(f"{self._keycloak}/realms/petit"):
             self._stop_forwarding()
-            words = [tool("kubectl"), "--namespace", NAMESPACE, "port-forward", "service/keycloak", ":8080"]
+            self._forwarded = serving[-1]  # the newest: it stays longest
+            words = [tool("kubectl"), "--namespace", NAMESPACE, "port-forward", f"pod/{self._forwarded}", ":8080"]
             self._forward = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
             assert self._forward.stdout is not None
             line = self._forward.stdout.readline()

@@ -46,7 +46,13 @@ def listed(kind: str, *words: str) -> list[dict[str, Any]]:
     return items
 
 
-def pods(app: str) -> list[str]:
-    """Return the names of an app's pods that are not on their way out, oldest first."""
+def pods(app: str, *, ready: bool = False) -> list[str]:
+    """Return the names of an app's pods that are not on their way out, oldest first; with `ready` only of those."""
     found = listed("pods", "--selector", f"app.kubernetes.io/name={app}", "--sort-by", ".metadata.creationTimestamp")
-    return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    staying = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    return [pod["metadata"]["name"] for pod in staying if not ready or _is_ready(pod)]
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

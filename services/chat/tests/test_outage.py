@@ -115,3 +115,20 @@ async def shows(edge: Edge, chat: ChatId, texts: list[str]) -> None:
                 if [message.text for message in (await edge.history(chat, "ada")).items] == texts:
                     return
             await asyncio.sleep(0.1)
+
+
+async def test_a_replica_waits_for_a_database_whose_name_nobody_knows(server: NatsServer) -> None:
+    """As that of a pod or a container is unknown while there is none."""
+    waits: list[str] = []
+    store = CqlServer(hosts=("nowhere.invalid",), port=9042, keyspace="petit")
+
+    async def replica() -> None:
+        async with chat(Options(nats=server.access, store=store), on_wait=waits.append):
+            raise AssertionError("there is no database")
+
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(replica())
+        await eventually(lambda: len(waits) > 1, within=20)
+        waiting.cancel()
+
+    assert "keyspace petit at nowhere.invalid:9042" in waits[0]

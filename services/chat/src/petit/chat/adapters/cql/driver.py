@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
@@ -92,7 +92,7 @@ class Database:
         self._level = level
         self._where = str(server)
         self._bridge = Bridge()
-        self._cluster = _cluster(server, level)
+        self._cluster: Cluster = None
         self._keyspace: str | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._session: Session = None
@@ -101,6 +101,10 @@ class Database:
     async def connect(self, keyspace: str | None) -> None:
         """Connect; to be called once."""
         self._keyspace = keyspace
+        try:
+            self._cluster = await asyncio.to_thread(_cluster, self._server, self._level)  # it looks up names
+        except UnresolvableContactPoints as error:
+            raise translated(error, where=self._where) from error
         self._session = await self._blocking(lambda: _session(self._cluster, keyspace))
 
     async def settle(self) -> None:
@@ -110,7 +114,8 @@ class Database:
 
     def close(self) -> None:
         """Disconnect. Blocking."""
-        self._cluster.shutdown()
+        if self._cluster is not None:
+            self._cluster.shutdown()
 
     @property
     def datacenter(self) -> str:

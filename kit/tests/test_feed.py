@@ -14,11 +14,12 @@ from petit.kit.feed import Feed
 from petit.kit.jetstream import NANOSECONDS, JetStream
 from petit.kit.log import Entry, Log
 from petit.kit.natsserver import NatsServer
-from petit.kit.stepping import MOST
 from petit.kit.stream import LogConfig
 
 PUSHED = pytest.mark.parametrize("log", ["pushed"], indirect=True)
 """A test of what only consumers do, or of how fast they are."""
+MANY = 6_000
+"""More than are read one by one before a consumer is tried again."""
 _SLOT = "taken"
 
 
@@ -247,35 +248,36 @@ async def test_erased_entries_that_others_follow_are_passed_over(nc: Connection,
 
 
 async def test_a_filtered_feed_delivers_what_it_was_asked_for(nc: Connection, log: Log) -> None:
+    await write(log, MANY)
     for number in range(1, 9):
-        await log.append(f"signal.{number % 2}.chat.a.msg", b"", msg_id=str(number))
+        await log.append(f"signal.{number % 2}.chat.a.msg", b"", msg_id=f"few:{number}")
     reader = Reader()
 
     async with reading(Feed(nc, deliver=reader, after=2, subjects=["signal.1.>"])) as feed:
-        assert await feed.wait_for(7, within=2)
-        await log.append("signal.1.chat.a.msg", b"", msg_id="9")
-        assert await feed.wait_for(9, within=2)
+        assert await feed.wait_for(MANY + 7, within=2)
+        await log.append("signal.1.chat.a.msg", b"", msg_id="few:9")
+        assert await feed.wait_for(MANY + 9, within=2)
 
-    assert reader.offsets == [3, 5, 7, 9]
+    assert reader.offsets == [MANY + 1, MANY + 3, MANY + 5, MANY + 7, MANY + 9]
 
 
 @pytest.mark.parametrize("log", ["stepped"], indirect=True)
 async def test_a_feed_reads_by_a_consumer_as_soon_as_it_can(nc: Connection, log: Log) -> None:
     reader = Reader()
     async with reading(Feed(nc, deliver=reader, after=0)) as feed:
-        await write(log, 3 * MOST)
-        assert await feed.wait_for(3 * MOST, within=20)
+        await write(log, MANY)
+        assert await feed.wait_for(MANY, within=20)
         await always(lambda: feed.current, during=3)
         assert await _consumers(nc) == 1, "one that is not ours"
 
         await free(nc)
 
         await eventually(lambda: feed.current)
-        await write(log, 10, first=3 * MOST + 1)
-        assert await feed.wait_for(3 * MOST + 10, within=2)
+        await write(log, 10, first=MANY + 1)
+        assert await feed.wait_for(MANY + 10, within=2)
         assert await _consumers(nc) == 1, "one that is"
 
-    assert reader.offsets == list(range(1, 3 * MOST + 11))
+    assert reader.offsets == list(range(1, MANY + 11))
 
 
 async def _consumers(nc: Connection) -> int:

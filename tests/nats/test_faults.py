@@ -1,16 +1,18 @@
 """Nodes that are killed or frozen under load: nothing acknowledged is lost, and everybody goes on elsewhere."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import urlparse
 
 import pytest
 from nats.aio.client import Srv
 
-from kit.tests.reading import SUBJECT, Reader, eventually, reading, running, write
+from kit.tests.reading import SUBJECT, Reader, always, eventually, reading, running, write
 from petit.kit.connection import Connection
 from petit.kit.errors import Outage
 from petit.kit.feed import Feed
@@ -18,8 +20,9 @@ from petit.kit.log import LATEST_WRITE_S, Log
 from tests.nats.cluster import Cluster, Node
 
 WRITERS = 16
-_ELECTION_S = 3.5
-"""Nobody is elected within this: a follower waits 4 s at least (`minElectionTimeout` in nats-server's raft.go)."""
+_ELECTION_S = 3.0
+"""Nobody is elected within this: a follower waits 4 s at least (`minElectionTimeout` in nats-server's raft.go) after it
+heard the leader, who tells that it is there every second."""
 
 
 class Senders:
@@ -166,6 +169,71 @@ async def test_a_feed_leaves_a_node_that_answers_pings_and_nothing_about_the_log
             await eventually(lambda: feed.current)
 
             assert node_of(nats, nc) in others
+
+
+@pytest.mark.timeout(120)
+async def test_a_feed_whose_questions_about_consumers_are_lost_is_current_all_the_same(nats: Cluster) -> None:
+    for node in nats.nodes:
+        node.forbid("notifier", "$JS.API.CONSUMER.CREATE.SIGNALS.>")
+        node.kill()
+    for node in nats.nodes:
+        node.start()
+    await nats.healthy()
+    reader = Reader()
+    async with nats.connected("gateway") as writing, nats.connected("notifier") as listening:
+        log, feed = Log(writing), Feed(listening, deliver=reader, after=0)
+        async with reading(feed):
+            await write(log, 10)
+            assert await feed.wait_for(10, within=5)
+            await always(lambda: feed.current, during=4)
+            await write(log, 10, first=11)
+            assert await feed.wait_for(20, within=2)
+    assert reader.offsets == list(range(1, 21))
+
+
+@pytest.mark.timeout(120)
+async def test_a_feed_gives_up_a_consumer_that_tells_it_is_there_and_delivers_nothing(nats: Cluster) -> None:
+    """As one does whose node has stopped taking what is stored. A paused consumer goes on with its heartbeats, too."""
+    reader = Reader()
+    async with nats.connected("gateway") as writing, nats.connected("chat") as listening:
+        log, feed = Log(writing), Feed(listening, deliver=reader, after=0)
+        async with reading(feed):
+            await write(log, 10)
+            assert await feed.wait_for(10, within=5)
+            async with nats.connected("operator") as operator:
+                await _pause_consumers(operator)
+
+            await write(log, 10, first=11)
+
+            assert await feed.wait_for(20, within=8)
+            await eventually(lambda: feed.current)
+    assert reader.offsets == list(range(1, 21))
+
+
+async def _pause_consumers(operator: Connection) -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    names = json.loads(await operator.replies.request("$JS.API.CONSUMER.NAMES.SIGNALS", within=5))["consumers"]
+    assert names
+    for name in names:
+        request = json.dumps({"pause_until": until}).encode()
+        answer = await operator.replies.request(f"$JS.API.CONSUMER.PAUSE.SIGNALS.{name}", request, within=5)
+        assert json.loads(answer)["paused"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_feed_that_begins_anew_is_not_current_at_a_node_that_hears_no_other(nats: Cluster) -> None:
+    """It answers by its own copy once it campaigns: that is no answer."""
+    alone, *others = nats.nodes
+    async with nats.connected("chat", only=alone) as nc:
+        feed = Feed(nc, deliver=Reader(), after=0)
+        async with reading(feed), AsyncExitStack() as stack:
+            await eventually(lambda: feed.current)
+            for node in others:
+                stack.enter_context(node.frozen())
+            feed.seek(feed.position)
+            await always(lambda: not feed.current, during=12)
+            await stack.aclose()
+            await eventually(lambda: feed.current, within=30)
 
 
 async def test_a_publish_to_a_frozen_node_is_made_again_elsewhere_and_stored_once(nats: Cluster) -> None:

@@ -6,6 +6,7 @@ it again, or twice at once, does nothing more. `petit up`, where one token may d
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -60,7 +61,8 @@ async def bootstrap(
         Outage: the servers did not do it in time.
     """
     deadline = time.monotonic() + within
-    sure_at = time.monotonic() + min(within, STALE_S if config.replicas > 1 else _SURE_S)
+    sure_s = STALE_S if config.replicas > 1 else _SURE_S
+    faulty_since = math.inf
     said = ""
     while True:
         try:
@@ -68,7 +70,9 @@ async def bootstrap(
                 await Bucket(nc, bucket).bootstrap()
             return await Log(nc, config=config).bootstrap(known_epoch=known.epoch, known_offset=known.offset)
         except (Outage, LogFault) as error:
-            if time.monotonic() > (sure_at if isinstance(error, LogFault) else deadline):
+            now = time.monotonic()
+            faulty_since = min(faulty_since, now) if isinstance(error, LogFault) else math.inf
+            if now > min(deadline, faulty_since + sure_s):
                 raise
             why = error.detail if isinstance(error, Outage) else str(error)
             if why != said:

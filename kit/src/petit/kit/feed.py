@@ -6,6 +6,10 @@ up and another one is made that begins where the last entry was delivered. It be
 behind it: if the log holds something else there now, it is not the log that we have read from, and the feed
 ends with `LogBehind` instead of going on. So it does where the stream is gone or is of another epoch.
 
+A consumer reads from the copy of the node that it was put on, and that node may have stopped taking what is stored,
+without a word. So in a cluster the feed asks every second who leads where the stream ends, and gives up a consumer that
+has come to an end before.
+
 While no consumer can be made, though the stream itself answers, entries are read one by one (`petit.kit.stepping`).
 
 Back-pressure: while the feed is paused, what comes is kept, the server's question whether it may send more
@@ -32,7 +36,7 @@ from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Ou
 from petit.kit.jetstream import STALE_S, JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
-from petit.kit.stepping import MOST, steps
+from petit.kit.stepping import step
 from petit.kit.stream import EPOCH_KEY
 
 SILENCE_S: Final = 1.2
@@ -47,6 +51,10 @@ _SURE_S: Final = 2.0
 _SURE_OF_BUCKET_S: Final = 0.2
 """A bucket in memory goes with its server, and is made again."""
 _WITHIN_S: Final = 1.0
+_STEPS: Final = 2_000
+"""Offsets that are read one by one before a consumer is tried again, which is faster."""
+_COMPARE_S: Final = 1.0
+"""Between questions where the stream ends; at the second that finds a consumer where it was, it is given up."""
 _ELSEWHERE_S: Final = 5.0
 """After so long without an answer about the stream another server is asked; mostly a leader is elected sooner."""
 
@@ -91,6 +99,7 @@ class Feed:
         self._progress = Progress(after if isinstance(after, int) else 0)
         self._head = 0
         self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
+        self._replicas = 1
         self._sought = 0  # how often another place was sought
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -101,7 +110,7 @@ class Feed:
         self._as_of = -math.inf  # when everything then in the log had been delivered: `time.monotonic()`
         self._mark = 0  # once so many have come from this consumer, all that was there at `_mark_at` has
         self._mark_at = 0.0
-        self._begins = 0  # the offset of the first entry that the stream ever had
+        self._begins = 0  # the offset of the first entry that the stream ever had, or has not lost in order since
         self._hole = 0  # an offset that had no entry
         self._erased: frozenset[int] = frozenset()  # offsets that may have none
 
@@ -183,9 +192,12 @@ class Feed:
             while True:
                 await self._resumed.wait()
                 self._consumer = consumer = await self._open()
+                comparing = asyncio.create_task(self._compare(consumer), name="feed.compare")
                 try:
                     await self._watch(consumer)
                 finally:
+                    comparing.cancel()
+                    await asyncio.wait({comparing})
                     await consumer.close()
                 if consumer.reason == _SILENCE:
                     await self._nc.assure()
@@ -212,13 +224,16 @@ class Feed:
         faulty_since = unanswered_since = math.inf
         failed = False
         while True:
+            if self._kicked.is_set():
+                unanswered_since = math.inf  # of another server, perhaps
             self._kicked.clear()
             try:
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
                 unanswered_since = math.inf
                 if state is None:
                     raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
-                if state.replicas > 1 and self._stream == STREAM:
+                self._replicas = state.replicas
+                if self._replicas > 1 and self._stream == STREAM:
                     self._sure_s = STALE_S
                 return await self._open_on(state)
             except (LogLost, LogBehind):
@@ -257,26 +272,38 @@ class Feed:
             await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects, since=since)
         except Outage:
             if since is None and len(self._subjects) <= 1:
-                await self._step(to=state.last, asked=asked)
+                await self._step()
             raise
         if state.last == self.position:
             self._as_of = asked
         self._opened.set()
         return consumer
 
-    async def _step(self, *, to: int, asked: float) -> None:
-        """Deliver what there is up to an offset, or some of it, without a consumer, until something is in the way."""
-        start = self.position if self._last is None else self._last[0] - 1
-        to = min(to, start + MOST)
+    async def _step(self) -> None:
+        """Deliver what there is, or some of it, without a consumer, until something is in the way."""
+        if not self._resumed.is_set():
+            return
+        asked = time.monotonic()  # anew: waiting for a consumer took a while
+        state = await self._js.stream(self._stream, within=_WITHIN_S)
+        if state is None:
+            return
+        self._check(state)
         sought, filtered = self._sought, next(iter(self._subjects), "")
-        async for entry in steps(self._js, self._stream, after=start, to=to, subject=filtered):
-            self._opened.set()
-            if sought != self._sought or not self._resumed.is_set():
-                return
-            if entry.offset <= self.position:
-                self._check_same(entry)
-            elif not self._take(entry):
-                return
+        after = max(self.position if self._last is None else self._last[0] - 1, state.first - 1)
+        most = self.position + _STEPS
+        while after < min(state.last, most):
+            entries = await step(self._js, self._stream, after=after, to=state.last, subject=filtered)
+            for entry in entries:
+                self._opened.set()
+                if sought != self._sought or not self._resumed.is_set():
+                    return
+                if entry.offset <= self.position:
+                    self._check_same(entry)
+                elif not self._take(entry):
+                    return
+            if not entries:
+                break
+            after = entries[-1].offset
         self._opened.set()
         if sought == self._sought and self.position >= self._head:
             self._as_of = asked
@@ -295,7 +322,7 @@ class Feed:
                 f"stream {self._stream} ends at offset {state.last}, but {self.position} was delivered: {REPAIR}"
             )
         self._head = max(self._head, state.last)
-        self._begins = state.begins
+        self._begins = max(self._begins, state.begins)
 
     async def _watch(self, consumer: Consumer) -> None:
         silent = False
@@ -310,6 +337,24 @@ class Feed:
                 silent = quiet
         if consumer.error is not None:
             raise consumer.error
+
+    async def _compare(self, consumer: Consumer) -> None:
+        """Give a consumer up that delivers nothing although the stream goes on."""
+        position, last = self.position, 0
+        while self._replicas > 1:
+            await asyncio.sleep(_COMPARE_S)
+            try:
+                state = await self._js.stream(self._stream, within=_WITHIN_S)
+            except Outage:
+                continue
+            if state is None or not self._resumed.is_set():
+                last = 0  # what it does now says nothing of it
+                continue
+            if self.position == position < last and not consumer.holds:
+                consumer.give_up("its node is behind")
+                return
+            position, last = self.position, state.last
+            self._head = max(self._head, last)
 
     def _on_entry(self, entry: Entry, number: int, pending: int) -> None:
         if not self._take(entry):
@@ -388,4 +433,5 @@ class Feed:
             if not self._passes(before=offset + 1):
                 return
             self._progress.advance(offset)
-        self._as_of = time.monotonic()
+        if self.position >= self._head:
+            self._as_of = time.monotonic()

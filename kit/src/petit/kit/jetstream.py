@@ -1,9 +1,9 @@
 """JetStream's own API, asked over the reply mux: streams, consumers, single entries.
 
 Only what the log, the feed and the buckets need, as the JSON that the server speaks (ADR-1 and the schemas
-of nats-io/jsm.go), because nats-py's objects cover neither `first_seq` nor the server's time. Every answer comes
-from who leads what is asked about, or believes to (`STALE_S`); direct reads, which a follower may answer, are never
-used.
+of nats-io/jsm.go), because nats-py's objects cover neither `first_seq` nor the server's time. Answers are those of who
+leads what is asked about: direct reads, which a follower may answer, are never used, and what a node says of a stream
+that has no leader or hears no majority counts as no answer. An entry may still be asked of one that led until just now.
 """
 
 import json
@@ -14,16 +14,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from petit.kit.connection import Connection
-from petit.kit.errors import LogFull, Outage
+from petit.kit.errors import LogFull, Outage, Unanswered
 
 WITHIN_S: Final = 5.0
 """Seconds that a request of this API may take."""
 NANOSECONDS: Final = 1_000_000_000
 
 STALE_S: Final = 25.0
-"""For how long, in a cluster, an answer may be an old one: longer than a node that led a stream and was cut off goes on
-as if it still did. It looks every 10 s whether it has heard the others within 10 s (`lostQuorumCheck` in nats-server's
-raft.go), and is asked again as soon as it is back, perhaps while those that know more are away."""
+"""For how long, in a cluster, an answer may be an old one: longer than a node that led and was cut off goes on as if it
+still did. It looks every 10 s whether it has heard the others within 10 s (`lostQuorumCheck` in nats-server's raft.go),
+and is asked again as soon as it is back, perhaps while those that know more are away."""
+_HEARD_S: Final = 5.0
+"""A leader has heard a follower within this, which tells it that it is there every second (`hbInterval`)."""
 
 _PATIENCE_S: Final = 1.0
 """Until a question without an answer is asked again: a leader is elected in less."""
@@ -124,10 +126,16 @@ class JetStream:
 
         Args:
             erased: Whether to ask which entries were erased.
+
+        Raises:
+            Unanswered: also where who answers does not lead the stream, or hears no majority of its nodes.
         """
         request = {"deleted_details": True} if erased else None
         try:
-            return _state(await self._read(f"STREAM.INFO.{name}", request, within=within))
+            answer = await self._read(f"STREAM.INFO.{name}", request, within=within)
+            if not _leads(answer.get("cluster")):
+                raise Unanswered(f"stream {name} has no leader that hears a majority of its nodes")
+            return _state(answer)
         except Rejected as error:
             if error.is_missing:
                 return None
@@ -242,6 +250,19 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         time_ms=_time_ns(answer["ts"]) // 1_000_000,
         erased=frozenset(state.get("deleted") or ()),
     )
+
+
+def _leads(cluster: Mapping[str, Any] | None) -> bool:
+    """Say whether an answer is that of a leader with a majority; a lone server tells of no cluster.
+
+    A node that has lost its leader, and campaigns, answers by its own copy. A follower that was never heard is shown as
+    active 0 ns ago.
+    """
+    if cluster is None:
+        return True
+    others = cluster.get("replicas") or []
+    heard = sum(0 < other.get("active", 0) < _HEARD_S * NANOSECONDS for other in others)
+    return bool(cluster.get("leader")) and 2 * (1 + heard) > 1 + len(others)
 
 
 def _time_ns(text: str) -> int:

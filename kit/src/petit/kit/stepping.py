@@ -9,20 +9,17 @@ where there is nothing at an offset but something behind it, it is one node that
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 from petit.kit.jetstream import JetStream, RawEntry
 from petit.kit.log import Entry
 
-MOST: Final = 2_000
-"""Offsets that are looked at before a consumer is tried again, which is faster."""
 _AT_ONCE: Final = 64
 _WITHIN_S: Final = 1.0
 
 
-async def steps(js: JetStream, stream: str, *, after: int, to: int, subject: str = "") -> AsyncIterator[Entry]:
-    """Yield the entries behind an offset, in order, up to another one or to where who was asked knows no further.
+async def step(js: JetStream, stream: str, *, after: int, to: int, subject: str = "") -> list[Entry]:
+    """Return some entries behind an offset, in order, up to another one; none if who was asked knows of none there.
 
     Args:
         subject: A filter, which may have wildcards; empty for everything.
@@ -34,14 +31,13 @@ async def steps(js: JetStream, stream: str, *, after: int, to: int, subject: str
     async def first_from(offset: int) -> RawEntry | None:
         return await js.entry(stream, within=_WITHIN_S, seq=offset, next_by_subj=subject or ">")
 
-    at_once = 1 if subject else _AT_ONCE
-    while after < to:
-        asked = range(after + 1, min(after + at_once, to) + 1)
-        for answer in await asyncio.gather(*map(first_from, asked), return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            if answer is None or answer.offset > to:
-                return
-            if answer.offset > after:
-                after = answer.offset
-                yield Entry(answer.offset, answer.subject, answer.payload, answer.time_ns)
+    found: list[Entry] = []
+    asked = range(after + 1, min(after + (1 if subject else _AT_ONCE), to) + 1)
+    for answer in await asyncio.gather(*map(first_from, asked), return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is None or answer.offset > to:
+            break
+        if not found or answer.offset > found[-1].offset:
+            found.append(Entry(answer.offset, answer.subject, answer.payload, answer.time_ns))
+    return found

@@ -105,6 +105,7 @@ class StreamMaker:
             Outage: they cannot be asked.
         """
         deadline = time.monotonic() + within
+        sure_s = min(within, STALE_S)
         faulty_since = math.inf
         said = ""
         while True:
@@ -113,7 +114,7 @@ class StreamMaker:
             except (Outage, LogLost, LogBehind) as error:
                 now = time.monotonic()
                 faulty_since = min(faulty_since, now) if isinstance(error, LogFault) else math.inf
-                if now >= min(deadline, faulty_since + STALE_S):
+                if now >= (faulty_since + sure_s if isinstance(error, LogFault) else deadline):
                     raise
                 if str(error) != said:
                     said = str(error)

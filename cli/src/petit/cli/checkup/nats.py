@@ -99,7 +99,10 @@ def _faults(answer: Mapping[str, Any], *, part: str, replicas: int) -> list[str]
         faults.append("it has no leader: a majority of its nodes must be up")
     away = [peer["name"] for peer in cluster.get("replicas") or () if _is_away(peer)]
     if away:
-        faults.append(f"{', '.join(away)} is not up to date with it: is that node up? After a start it takes a while")
+        faults.append(
+            f"{', '.join(away)} is not up to date with it: is that node up? After a start it takes a while; "
+            "if it stays so, start it again"
+        )
     if part == "log":
         wanted = {"discard": "new", "max_age": 0, "retention": "limits", "storage": "file"}
         wrong = [name for name, value in wanted.items() if config.get(name, 0) != value]

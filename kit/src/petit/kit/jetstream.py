@@ -6,7 +6,9 @@ leads what is asked about: direct reads, which a follower may answer, are never 
 that has no leader or hears no majority counts as no answer. An entry may still be asked of one that led until just now.
 """
 
+import asyncio
 import json
+import time
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ _HEARD_S: Final = 5.0
 
 _PATIENCE_S: Final = 1.0
 """Until a question without an answer is asked again: a leader is elected in less."""
+_PAUSE_S: Final = 0.1
 _STREAM_NOT_FOUND: Final = 10059
 _NO_MESSAGE: Final = 10037
 _NAME_IN_USE: Final = frozenset({10058, 10065})
@@ -131,11 +134,14 @@ class JetStream:
             Unanswered: also where who answers does not lead the stream, or hears no majority of its nodes.
         """
         request = {"deleted_details": True} if erased else None
+        deadline = time.monotonic() + within
         try:
-            answer = await self._read(f"STREAM.INFO.{name}", request, within=within)
-            if not _leads(answer.get("cluster")):
-                raise Unanswered(f"stream {name} has no leader that hears a majority of its nodes")
-            return _state(answer)
+            while (left := deadline - time.monotonic()) > 0:
+                answer = await self._read(f"STREAM.INFO.{name}", request, within=left)
+                if _leads(answer.get("cluster")):
+                    return _state(answer)
+                await asyncio.sleep(min(left, _PAUSE_S))
+            raise Unanswered(f"stream {name} has no leader that hears a majority of its nodes")
         except Rejected as error:
             if error.is_missing:
                 return None

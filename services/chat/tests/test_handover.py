@@ -51,6 +51,9 @@ class Owned:
 class Store:
     """Void sends that are in the store and not announced."""
 
+    losses = 0
+    """See `Repository.losses`."""
+
     def __init__(self) -> None:
         self.voids: list[VoidRow] = []
 

@@ -10,7 +10,7 @@ from petit.chat.app import Options, chat
 from petit.chat.ports import CqlServer
 from petit.contracts import rpc
 from petit.contracts.ids import ChatId
-from petit.contracts.problems import Unavailable
+from petit.contracts.problems import Refused, Unavailable
 from petit.kit.natsserver import NatsServer
 from services.chat.tests import cqlstores
 from services.chat.tests.asking import Edge, edge_of, eventually
@@ -107,11 +107,33 @@ async def test_a_replica_waits_for_its_database_refuses_reads_without_it_and_cat
         await running
 
 
+@within(120)
+async def test_what_a_lost_database_had_acknowledged_and_forgot_is_folded_again(
+    server: NatsServer, keyspace: CqlServer
+) -> None:
+    async with cable_to(keyspace) as cable:
+        await cable.plug_in()
+        store = CqlServer(hosts=("127.0.0.1",), port=cable.port, keyspace=keyspace.keyspace)
+        async with chat(Options(nats=server.access, store=store)), edge_of(server) as edge:
+            group = await edge.create("group", "ada", "bob")
+            await edge.say(group, "before", by="ada")
+            await shows(edge, group, ["before"])
+
+            await cable.pull_out()
+            async with cqlstores.emptied(keyspace):
+                pass
+            await cable.plug_in()
+
+            await shows(edge, group, ["before"])
+            await edge.say(group, "after", by="bob")
+            await shows(edge, group, ["before", "after"])
+
+
 async def shows(edge: Edge, chat: ChatId, texts: list[str]) -> None:
     """Wait until a chat's history is this."""
     async with asyncio.timeout(60):
         while True:
-            with suppress(Unavailable):
+            with suppress(Unavailable, Refused):  # a chat that is forgotten is not found until it is folded again
                 if [message.text for message in (await edge.history(chat, "ada")).items] == texts:
                     return
             await asyncio.sleep(0.1)

@@ -85,6 +85,15 @@ class Repository(Protocol):
         StoreBroken: any method.
     """
 
+    @property
+    def losses(self) -> int:
+        """How often a server of the store was lost since it was opened.
+
+        One that comes back may have forgotten what it had acknowledged right before: what comes later is forgotten
+        first, so it has no chat's row without the chat's other rows, and no checkpoint without what that promises.
+        """
+        ...
+
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────
 
     async def commit(self, batch: Batch) -> None:

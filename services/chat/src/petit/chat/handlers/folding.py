@@ -8,6 +8,7 @@ inbox, then in the log, because the feed is paused.
 A partition that is gained is folded from its checkpoint on. The feed is one for all partitions, so it is set back
 to the lowest checkpoint gained, and of each partition what is at or below its own checkpoint is skipped; of each
 chat what is at or below its row's offset, because another replica may have been further than its checkpoint says.
+So it is with all that is folded here after a server of the store was lost.
 """
 
 import asyncio
@@ -98,6 +99,7 @@ class Folding:
         self._commit_at = 0.0
         self._checkpoint_at = 0.0
         self._committing = False
+        self._losses = repository.losses
         self._advanced = asyncio.Event()
         self._awaited = 0
         self.active: frozenset[int] = frozenset()
@@ -200,8 +202,9 @@ class Folding:
                 self._advance()
                 if len(self._inbox) <= INBOX // 2 and self._inbox_bytes <= INBOX_BYTES // 2:
                     self._feed.resume()
-                if self._position > self._committed and not self._committing:
-                    if self._batched >= BATCH or self._due_in() <= 0:
+                lost = self._repository.losses != self._losses
+                if (lost or self._position > self._committed) and not self._committing:
+                    if lost or self._batched >= BATCH or self._due_in() <= 0:
                         self._committing = True
                         tasks.create_task(self._commit(), name="folding.commit")
                     else:
@@ -214,7 +217,8 @@ class Folding:
             StoreDown: it cannot be written now; the log gives it again.
             StoreBroken: the store is damaged.
         """
-        if not self._committing:  # else nobody knows whether the batch before this one was written
+        # Else nobody knows whether what this batch builds on was written.
+        if not self._committing and self._repository.losses == self._losses:
             self._checkpoint_at = -math.inf
             await self._repository.commit(self._seal(self.active))
 
@@ -354,13 +358,33 @@ class Folding:
         active, position = self.active, self._position
         batch = self._seal(active)
         self._commit_at = time.monotonic()
-        if batch.touched or batch.checkpoints or batch.rules:
-            await self._patiently(lambda: self._repository.commit(batch))
+        if not await self._patiently(lambda: self._write(batch)):
+            self._begin_anew()
+            return
         self._committed = position
         self._committing = False
         self._reach.advance(active, to=position)
         self._on_commit(batch.voids)
         self._woken.set()
+
+    async def _write(self, batch: Batch) -> bool:
+        """Write a batch, unless what it builds on may be forgotten: then wait until the store answers; False."""
+        if self._repository.losses != self._losses:
+            await self._repository.epoch()
+            return False
+        if batch.touched or batch.checkpoints or batch.rules:
+            await self._repository.commit(batch)
+        return True
+
+    def _begin_anew(self) -> None:
+        """Fold what is folded here from what the store has, and not from memory."""
+        self._losses = self._repository.losses
+        self._committing = False
+        self._batch, self._batched, self._moved = Batch(), 0, set()
+        mine = self.active
+        _log.warning("fold.begins_anew", partitions=len(mine))
+        self.on_change(frozenset(), mine)
+        self.on_change(mine, frozenset())
 
     async def _patiently(self, work: "Callable[[], Awaitable[T]]") -> "T":
         """Do something with the store or the log, again and again while it is down."""

@@ -27,6 +27,7 @@ from cassandra.policies import (
     ConstantReconnectionPolicy,
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
+    HostStateListener,
     NoSpeculativeExecutionPolicy,
     SpeculativeExecutionPolicy,
     TokenAwarePolicy,
@@ -92,6 +93,7 @@ class Database:
         self._level = level
         self._where = str(server)
         self._bridge = Bridge()
+        self._losses = _Losses()
         self._cluster: Cluster = None
         self._keyspace: str | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -102,7 +104,8 @@ class Database:
         """Connect; to be called once."""
         self._keyspace = keyspace
         try:
-            self._cluster = await asyncio.to_thread(_cluster, self._server, self._level)  # it looks up names
+            # Names are looked up there.
+            self._cluster = await asyncio.to_thread(_cluster, self._server, self._level, self._losses)
         except UnresolvableContactPoints as error:
             raise translated(error, where=self._where) from error
         self._session = await self._blocking(lambda: _session(self._cluster, keyspace))
@@ -116,6 +119,11 @@ class Database:
         """Disconnect. Blocking."""
         if self._cluster is not None:
             self._cluster.shutdown()
+
+    @property
+    def losses(self) -> int:
+        """How often a node was lost since the start, as the driver noticed."""
+        return self._losses.count
 
     @property
     def datacenter(self) -> str:
@@ -181,7 +189,7 @@ class Database:
 
     async def _renew(self) -> None:
         def connect() -> tuple[Cluster, Session, dict[str, PreparedStatement]]:
-            cluster = _cluster(self._server, self._level)
+            cluster = _cluster(self._server, self._level, self._losses)
             try:
                 session = _session(cluster, self._keyspace)
                 return cluster, session, _prepare(session, tuple(self._prepared))
@@ -302,7 +310,26 @@ def secured(server: CqlServer) -> ssl.SSLContext | None:
     return context
 
 
-def _cluster(server: CqlServer, level: int) -> Cluster:
+class _Losses(HostStateListener):  # type: ignore[misc]  # the driver is untyped
+    """Counts nodes that were lost; called in threads of the driver."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_down(self, host: Any) -> None:
+        self.count += 1
+
+    def on_up(self, host: Any) -> None:
+        """Not of interest."""
+
+    def on_add(self, host: Any) -> None:
+        """Not of interest."""
+
+    def on_remove(self, host: Any) -> None:
+        """Not of interest."""
+
+
+def _cluster(server: CqlServer, level: int, losses: _Losses) -> Cluster:
     def profile(speculation: SpeculativeExecutionPolicy) -> ExecutionProfile:
         return ExecutionProfile(
             load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=server.datacenter or "")),
@@ -316,7 +343,7 @@ def _cluster(server: CqlServer, level: int) -> Cluster:
         EXEC_PROFILE_DEFAULT: profile(ConstantSpeculativeExecutionPolicy(_SPECULATE_S, 1)),
         _ALONE: profile(NoSpeculativeExecutionPolicy()),
     }
-    return Cluster(
+    cluster = Cluster(
         list(server.hosts),
         port=server.port,
         connection_class=LibevConnection,
@@ -330,3 +357,5 @@ def _cluster(server: CqlServer, level: int) -> Cluster:
         idle_heartbeat_interval=5,
         idle_heartbeat_timeout=5,
     )
+    cluster.register_listener(losses)
+    return cluster

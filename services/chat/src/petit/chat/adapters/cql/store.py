@@ -51,6 +51,14 @@ class CqlStore:
         self._db = database
         self._epoch = Epoch(0)
 
+    @property
+    def losses(self) -> int:
+        """See `Repository.losses`.
+
+        A node that is killed forgets what it wrote after its last `commitlog_sync`, though it was acknowledged.
+        """
+        return self._db.losses
+
     async def watch(self) -> NoReturn:
         """Wait for ever: nothing that a question finds says that the whole store is damaged."""
         await asyncio.Event().wait()

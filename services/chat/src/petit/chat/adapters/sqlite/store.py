@@ -65,6 +65,11 @@ class SqliteStore:
         self._damage: StoreBroken | None = None
         self._damaged = asyncio.Event()
 
+    @property
+    def losses(self) -> int:
+        """See `Repository.losses`: a file has no server."""
+        return 0
+
     async def open(self) -> None:
         """Make the file ready.
 

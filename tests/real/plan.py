@@ -57,7 +57,7 @@ def plan() -> Plan:
     url = f"http://127.0.0.1:{ports['proxy']}"
     passwords = _Passwords()
     recipes = {name: _nats(name, monitor=ports[name], passwords=passwords) for name in NATS}
-    recipes["cassandra"] = Recipe(image=CASSANDRA_IMAGE, volumes=["/var/lib/cassandra"], memory="1g")
+    recipes["cassandra"] = Recipe(image=CASSANDRA_IMAGE, volumes=["/var/lib/cassandra"], memory="1g", restarts=True)
     recipes["keycloak"] = _keycloak(url, ports={8080: ports["keycloak"], 9000: keycloak_ready})
     recipes["bootstrap"], recipes["doctor"] = _bootstrap(passwords), _doctor(passwords)
     for service, port in SERVICES.items():

@@ -134,6 +134,47 @@ async def test_a_question_that_was_dropped_is_asked_again(nc: Connection) -> Non
         await nc.replies.insist(SUBJECT, within=0.1, patience=0.1)
 
 
+async def test_a_slow_answer_counts_although_it_was_asked_again(nc: Connection) -> None:
+    asked: list[Incoming] = []
+
+    def answer_the_first(msg: Incoming) -> None:
+        asked.append(msg)
+        if len(asked) == 3:
+            nc.write(asked[0].reply.decode(), b"the first one's")
+
+    await nc.listen(SUBJECT, answer_the_first)
+
+    assert await nc.replies.insist(SUBJECT, within=5, patience=0.05) == b"the first one's"
+
+
+async def test_an_answer_between_two_requests_is_not_lost(nc: Connection) -> None:
+    def answer_late(msg: Incoming) -> None:
+        # The patience of 0.05 s is over by then, and the pause of 0.025 s after it is not.
+        asyncio.get_running_loop().call_later(0.06, nc.write, msg.reply.decode(), b"late")
+        listening.append(asyncio.create_task(listener.stop(within=1)))
+
+    listening: list[asyncio.Task[None]] = []
+    listener = await nc.listen(SUBJECT, answer_late)
+
+    assert await nc.replies.insist(SUBJECT, within=1, patience=0.05) == b"late"
+
+
+async def test_who_died_over_a_question_is_replaced(nc: Connection) -> None:
+    """R09: its successor is asked long before the answer is of no use any more."""
+    taken = asyncio.Event()
+    dying = await nc.listen(SUBJECT, lambda _: taken.set())
+    asking = asyncio.create_task(ask(nc, SUBJECT, EchoAsk(text="hello"), body=Echo, within=5))
+    await taken.wait()
+    started = time.monotonic()
+    await dying.stop(within=1)
+    await serve(nc, SUBJECT, echo)
+
+    body, _ = await asking
+
+    assert body.text == f"{SUBJECT}: hello"
+    assert time.monotonic() - started < 2
+
+
 async def test_a_request_survives_a_restart_of_the_server(nc: Connection, server: NatsServer) -> None:
     await serve(nc, SUBJECT, echo)
     server.kill()

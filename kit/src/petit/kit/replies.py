@@ -20,6 +20,22 @@ _PAUSE_S: Final = 0.025
 _NO_RESPONDERS: Final = b"NATS/1.0 503"
 
 
+class _Question:
+    """What waits for an answer: to the request that was sent last for it, or to one before."""
+
+    __slots__ = ("answer", "subject", "tokens")
+
+    def __init__(self, subject: str, answer: asyncio.Future[bytes]) -> None:
+        self.subject = subject
+        self.answer = answer
+        self.tokens: list[bytes] = []
+
+    def fail(self, error: Unreached | Unanswered) -> None:
+        """End the wait, unless there is an answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
 class Replies:
     """The requests of one connection that wait for an answer."""
 
@@ -31,7 +47,7 @@ class Replies:
         self._inbox = ""
         self._inbox_length = 0
         self._token = 0
-        self._waiting: dict[bytes, asyncio.Future[bytes | None]] = {}
+        self._waiting: dict[bytes, _Question] = {}
 
     async def start(self) -> None:
         """Subscribe to the inbox; once, after connecting."""
@@ -51,20 +67,11 @@ class Replies:
             Unreached: not connected, or nobody listens to the subject.
             Unanswered: no answer in time, or the connection broke meanwhile.
         """
-        self._token += 1
-        token = b"%d" % self._token
-        self._nc.write(subject, payload, reply=f"{self._inbox}.{self._token}", header=header)
-        future: asyncio.Future[bytes | None] = self._loop.create_future()
-        self._waiting[token] = future
-        timer = self._loop.call_later(within, self._expire, future, subject, within)
+        question = _Question(subject, self._loop.create_future())
         try:
-            answer = await future
+            return await self._request(question, payload, within=within, header=header)
         finally:
-            timer.cancel()
-            del self._waiting[token]
-        if answer is None:
-            raise Unreached(f"{subject}: nobody answers")
-        return answer
+            self._forget(question)
 
     async def insist(
         self, subject: str, payload: bytes = b"", *, within: float, patience: float | None = None
@@ -73,37 +80,64 @@ class Replies:
 
         Args:
             within: Seconds until the answer is of no use any more.
-            patience: Seconds until an answer that does not come is asked for again, each time twice as long; None:
-                as long as it is of use.
+            patience: Seconds until it is sent again although somebody may be at work on it, each time twice as long;
+                an answer to an earlier request counts. None: as long as the answer is of use.
 
         Raises:
             Outage: no answer in time.
         """
         deadline = time.monotonic() + within
         left, patience = within, within if patience is None else patience
-        while True:
-            try:
-                return await self.request(subject, payload, within=min(left, patience))
-            except (Unreached, Unanswered) as error:
-                left = deadline - time.monotonic() - _PAUSE_S
-                if left <= 0:
-                    raise
-                if isinstance(error, Unanswered):
-                    patience *= 2
-            await asyncio.sleep(_PAUSE_S)
+        question = _Question(subject, self._loop.create_future())
+        try:
+            while True:
+                try:
+                    return await self._request(question, payload, within=min(left, patience))
+                except (Unreached, Unanswered) as error:
+                    left = deadline - time.monotonic() - _PAUSE_S
+                    if left <= 0:
+                        raise
+                    if isinstance(error, Unanswered):
+                        patience *= 2
+                    question.answer = self._loop.create_future()
+                await asyncio.sleep(_PAUSE_S)
+        finally:
+            self._forget(question)
 
     def abandon(self) -> None:
         """Tell everyone who waits that the connection broke."""
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(Unanswered("the connection to NATS broke before an answer came"))
+        for question in self._waiting.values():
+            question.fail(Unanswered("the connection to NATS broke before an answer came"))
+
+    async def _request(self, question: _Question, payload: bytes, *, within: float, header: bytes = b"") -> bytes:
+        subject = question.subject
+        if not question.answer.done():  # else it came just now, to a request before
+            self._token += 1
+            token = b"%d" % self._token
+            self._nc.write(subject, payload, reply=f"{self._inbox}.{self._token}", header=header)
+            question.tokens.append(token)
+            self._waiting[token] = question
+        timer = self._loop.call_later(within, self._expire, question, within)
+        try:
+            return await question.answer
+        finally:
+            timer.cancel()
+
+    def _forget(self, question: _Question) -> None:
+        for token in question.tokens:
+            del self._waiting[token]
 
     def _on_reply(self, msg: Incoming) -> None:
-        future = self._waiting.get(msg.subject[self._inbox_length :])
-        if future is not None and not future.done():
-            future.set_result(None if msg.header.startswith(_NO_RESPONDERS) else msg.payload)
+        token = msg.subject[self._inbox_length :]
+        question = self._waiting.get(token)
+        if question is None:
+            return
+        if msg.header.startswith(_NO_RESPONDERS):
+            if token == question.tokens[-1]:
+                question.fail(Unreached(f"{question.subject}: nobody answers"))
+        elif not question.answer.done():
+            question.answer.set_result(msg.payload)
 
     @staticmethod
-    def _expire(future: asyncio.Future[bytes | None], subject: str, within: float) -> None:
-        if not future.done():
-            future.set_exception(Unanswered(f"{subject}: no answer within {within:.1f} s"))
+    def _expire(question: _Question, within: float) -> None:
+        question.fail(Unanswered(f"{question.subject}: no answer within {within:.1f} s"))

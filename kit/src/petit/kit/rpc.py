@@ -1,8 +1,9 @@
 """Request and reply between processes.
 
 Ownership of partitions moves and servers restart, so whoever asks tries again for as long as its answer is
-wanted: at once when nobody was there or the connection broke, never after a silence that may mean a handler
-at work. Handlers can take a repetition, because every command carries an id.
+wanted: at once when nobody was there or the connection broke, and after a second of silence, because whoever was
+asked may have died, or sleep, and another have taken over. Handlers can take a repetition, because every command
+carries an id.
 
 An answer is the bytes of an `Answer` of `petit.contracts.rpc`. A handler that refuses raises `Refused`;
 `serve` makes the problem of it. Anything else that it raises is a bug: logged with its traceback and answered by
@@ -29,6 +30,8 @@ from petit.kit.wire import Incoming
 
 _CONFIRM_S: Final = 1
 _FINISH_S: Final = 5.0
+_PATIENCE_S: Final = 1.0
+"""Most answers take milliseconds; who is asked while a partition changes hands may wait for two seconds."""
 _INBOXES: Final = b"_INBOX"
 _WAITING: Final = 8
 
@@ -55,7 +58,7 @@ def _answer_of(body: type[T]) -> type[Answer[T]]:
 
 
 async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -> bytes:
-    """Return the answer to a request, asked again until somebody is there.
+    """Return the answer to a request, asked again until somebody answers.
 
     Args:
         within: Seconds until the answer is of no use any more.
@@ -63,7 +66,7 @@ async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -
     Raises:
         Outage: nobody answered in time.
     """
-    return await nc.replies.insist(subject, payload, within=within)
+    return await nc.replies.insist(subject, payload, within=within, patience=_PATIENCE_S)
 
 
 async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float) -> tuple[T, Offset]:

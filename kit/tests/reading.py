@@ -122,12 +122,12 @@ async def always(condition: Callable[[], bool], *, during: float) -> None:
         await asyncio.sleep(0.01)
 
 
-async def write(log: Log, count: int, *, first: int = 1) -> None:
-    """Append so many entries, numbered from `first`, many at once."""
+async def write(log: Log, count: int, *, first: int = 1, size: int = 0) -> None:
+    """Append so many entries, numbered from `first` and padded to a size, many at once."""
     numbers = iter(range(first, first + count))
 
     async def some() -> None:
         for number in numbers:
-            await log.append(SUBJECT, b"%d" % number, msg_id=f"n:{number}")
+            await log.append(SUBJECT, (b"%d" % number).ljust(size), msg_id=f"n:{number}")
 
     await asyncio.gather(*(some() for _ in range(128)))

@@ -153,6 +153,23 @@ async def test_a_log_that_is_nearly_full_and_one_without_a_bound(nats: Cluster) 
     assert "bound" not in parts["log"]
 
 
+async def test_a_log_that_is_compressed_in_a_cluster_until_bootstrap_runs_again(nats: Cluster) -> None:
+    """ADR 0013: its nodes could not recover it after a crash."""
+    async with nats.connected("operator") as operator:
+        js = JetStream(operator)
+        state = await js.stream("SIGNALS")
+        assert state is not None
+        await js.update_stream({**state.config, "compression": "s2"})
+    code, ill = await examined(nats)
+    assert code == 1
+    assert "compression is not as it was made: run `petit bootstrap`" in ill["log"]
+
+    await nats.bootstrap()
+    code, parts = await examined(nats)
+    assert code == 0
+    assert "compression" not in parts["log"]
+
+
 async def test_users_who_may_do_more_than_theirs(tmp_path: Path) -> None:
     async with cluster(tmp_path) as made:
         for node in made.nodes:

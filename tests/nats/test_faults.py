@@ -20,6 +20,8 @@ from petit.kit.log import LATEST_WRITE_S, Log
 from tests.nats.cluster import Cluster, Node
 
 WRITERS = 16
+LONG = 20_000
+"""Messages of 1,000 bytes that fill more than one of the log's blocks."""
 _ELECTION_S = 3.0
 """Nobody is elected within this: a follower waits 4 s at least (`minElectionTimeout` in nats-server's raft.go) after it
 heard the leader, who tells that it is there every second."""
@@ -153,6 +155,20 @@ async def test_a_cluster_that_is_killed_whole_comes_back_with_all_it_had(nats: C
         await nats.healthy()
         await goes_on(senders, within=20)
         await eventually(lambda: all(feed.current for feed in feeds), within=15)
+
+
+@pytest.mark.timeout(120)
+async def test_nodes_that_are_killed_with_a_long_log_take_what_is_stored_again(nats: Cluster) -> None:
+    """R07: one after the other: where one stays behind, the next one's end leaves no majority."""
+    async with nats.connected("gateway") as nc:
+        await write(Log(nc), LONG, size=1_000)
+    async with load(nats) as (senders, _, _, _):
+        for node in nats.nodes:
+            node.kill()
+            await goes_on(senders, within=20)
+            node.start()
+            await nats.healthy()
+        await goes_on(senders, within=20)
 
 
 @pytest.mark.timeout(120)

@@ -182,7 +182,7 @@ class StreamMaker:
             "subjects": list(config.subjects),
             "retention": "limits",
             "storage": "file",
-            "compression": "s2",
+            "compression": compression(config.replicas),
             "discard": "new",
             "num_replicas": config.replicas,
             "max_bytes": config.max_bytes,
@@ -212,6 +212,11 @@ class StreamMaker:
 
 _ABSENT: Final[dict[str, object]] = {"allow_direct": False, "max_age": 0}
 """What the server means where it leaves a setting out."""
+
+
+def compression(replicas: int) -> str:
+    """Return how the log is compressed: not where it is replicated, because nodes cannot recover it (ADR 0013)."""
+    return "s2" if replicas == 1 else "none"
 
 
 def lost(stream: str, known: tuple[int, int]) -> LogLost | Unmade:

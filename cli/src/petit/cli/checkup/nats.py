@@ -17,6 +17,7 @@ from petit.kit.jetstream import NANOSECONDS, JetStream, Rejected
 from petit.kit.kv import Bucket
 from petit.kit.log import Log
 from petit.kit.probes import MAX_SKEW_S
+from petit.kit.stream import compression
 
 _WITHIN_S: Final = 3.0
 _AWAY_S: Final = 5
@@ -104,7 +105,8 @@ def _faults(answer: Mapping[str, Any], *, part: str, replicas: int) -> list[str]
             "if it stays so, start it again"
         )
     if part == "log":
-        wanted = {"discard": "new", "max_age": 0, "retention": "limits", "storage": "file"}
+        compressed = compression(config["num_replicas"])
+        wanted = {"compression": compressed, "discard": "new", "max_age": 0, "retention": "limits", "storage": "file"}
         wrong = [name for name, value in wanted.items() if config.get(name, 0) != value]
         if wrong:
             faults.append(f"{', '.join(wrong)} is not as it was made: run `petit bootstrap`")

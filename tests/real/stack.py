@@ -76,9 +76,9 @@ class RealStack:
             self._started = False
 
     def when_ready(self, *, within_s: float = READY_S) -> None:
-        """Wait until every replica is ready, the proxy knows, and people can log in."""
-        for name in _SERVICES:
-            when_answers(self._net.boxes[name], f"{self._at(name)}/readyz", within_s=within_s)
+        """Wait until every node has all of the log, every replica is ready, the proxy knows, and people can log in."""
+        for name in (*NATS, *_SERVICES):
+            when_answers(self._net.boxes[name], f"{self._at(name)}/{_probe(name)}", within_s=within_s)
         until(self._proxied, within_s=within_s, what="the proxy has found every replica")
         until(lambda: ok(self.issuer), within_s=within_s, what="the issuer answers through the proxy")
 
@@ -314,8 +314,7 @@ class RealStack:
             elif name == "keycloak":
                 when_answers(box, f"http://127.0.0.1:{self._plan.keycloak_ready}/health/ready", within_s=within_s)
             else:
-                path = "healthz" if name in NATS else "readyz"
-                when_answers(box, f"{self._at(name)}/{path}", within_s=within_s)
+                when_answers(box, f"{self._at(name)}/{_probe(name)}", within_s=within_s)
 
         return wait
 
@@ -346,6 +345,11 @@ class RealStack:
         return all(int(active.get(service, 0)) >= REPLICAS for service in ("gateway", "notifier")) and ok(
             f"{self.url}/readyz"
         )
+
+
+def _probe(name: str) -> str:
+    """Return where a container says that it is well; of a node of the log, that it is behind in nothing."""
+    return "healthz" if name in NATS else "readyz"
 
 
 def _faketime() -> Path:

@@ -133,8 +133,9 @@ class Replies:
         if question is None:
             return
         if msg.header.startswith(_NO_RESPONDERS):
-            if token == question.tokens[-1]:
-                question.fail(Unreached(f"{question.subject}: nobody answers"))
+            question.tokens.remove(token)  # nobody will answer that one any more
+            del self._waiting[token]
+            question.fail(Unreached(f"{question.subject}: nobody answers"))
         elif not question.answer.done():
             question.answer.set_result(msg.payload)
 

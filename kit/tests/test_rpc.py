@@ -13,7 +13,7 @@ from petit.contracts.rpc import Ask
 from petit.kit.connection import Connection, connect
 from petit.kit.errors import Outage, Unanswered, Unreached
 from petit.kit.natsserver import NatsServer
-from petit.kit.rpc import answer, ask, call, serve
+from petit.kit.rpc import PATIENCE_S, answer, ask, call, serve
 from petit.kit.wire import Incoming
 
 SUBJECT = "rpc.chat.7.echo"
@@ -163,7 +163,8 @@ async def test_who_died_over_a_question_is_replaced(nc: Connection) -> None:
     """R09: its successor is asked long before the answer is of no use any more."""
     taken = asyncio.Event()
     dying = await nc.listen(SUBJECT, lambda _: taken.set())
-    asking = asyncio.create_task(ask(nc, SUBJECT, EchoAsk(text="hello"), body=Echo, within=5))
+    question = EchoAsk(text="hello")
+    asking = asyncio.create_task(ask(nc, SUBJECT, question, body=Echo, within=5, patience=PATIENCE_S))
     await taken.wait()
     started = time.monotonic()
     await dying.stop(within=1)

@@ -62,10 +62,10 @@ async def test_what_was_acknowledged_survives_the_fault_matrix(
         _tell("everybody comes to an end")
         evidence = await crowd.finish(busy)
         _tell(crowd.figures())
-    await asyncio.to_thread(real_stack.when_ready)  # else the next blow hits what is not whole, and says so late
 
     assert violations(evidence) == [], f"seed {seed}"
     assert crowd.complaints == [], f"seed {seed}"
+    await asyncio.to_thread(real_stack.when_ready)  # else the next blow hits what is not whole, and says so late
     figure(f"seed {seed}: {len(blows)} blows; {crowd.figures()}")
 
 

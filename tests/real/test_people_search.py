@@ -70,8 +70,8 @@ async def test_people_are_found_page_by_page_while_others_come_and_go(
         async def page_of(prefix: str, *, after: str | None) -> PeoplePage:
             """Return a page; where Keycloak is busy, ask again, as the answer says."""
             nonlocal refused
+            begun = time.monotonic()
             while True:
-                begun = time.monotonic()
                 try:
                     page = await directory.find(prefix, after=after, limit=PAGE)
                 except Unavailable as error:

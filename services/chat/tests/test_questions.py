@@ -1,5 +1,6 @@
 """What one replica answers about chats, over NATS."""
 
+import asyncio
 from collections.abc import Collection
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 from petit.chat.domain.rows import ChatRow, RoomRow
 from petit.chat.handlers import many_chats, one_chat
 from petit.chat.handlers.model import Model
+from petit.chat.handlers.order import Orders
 from petit.chat.handlers.reach import Reach
 from petit.chat.ports import Repository
 from petit.contracts import resources, rpc
@@ -348,6 +350,18 @@ async def test_what_became_of_a_send_is_known_for_ever(edge: Edge) -> None:
 
     assert (known.found, known.offset, known.chat) == (True, offset, chat)
     assert not others.found
+
+
+async def test_an_order_that_two_ask_for_at_once_is_kept_once(repository: Repository) -> None:
+    await fold(repository, cut([created(chat, "group", ADA, BOB) for chat in CHATS[1:3]], [99]))
+    orders = Orders(kept=4)
+
+    twice = await asyncio.gather(*(orders.order(repository, ADA, at=Offset(2)) for _ in range(2)))
+    other = await orders.order(repository, BOB, at=Offset(2))
+
+    assert twice[0] is twice[1]
+    assert await orders.order(repository, ADA, at=Offset(2)) is twice[0], "both have room"
+    assert await orders.order(repository, BOB, at=Offset(2)) is other
 
 
 async def test_my_chats_keep_their_order_while_they_are_paged_and_move(edge: Edge) -> None:

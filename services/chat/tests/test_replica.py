@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from petit.chat.app import adopt_epoch, digest, highest_checkpoint
-from petit.chat.domain.rows import Batch
+from petit.chat.domain.rows import Batch, SignalRow
 from petit.chat.handlers.folding import RulesTooNew
 from petit.chat.ports import StoreBroken, StoreDown
 from petit.contracts import rpc
-from petit.contracts.ids import Epoch, Offset, UserId
+from petit.contracts.ids import Epoch, Offset, SignalId, UserId
 from petit.contracts.problems import Code, Refused
 from petit.contracts.signals import (
     ChatCreated,
@@ -339,3 +339,30 @@ def _write(store: Path, statement: str) -> None:
     with db:
         db.execute(statement)
     db.close()
+
+
+async def test_a_proposal_whose_copy_is_looked_for_too_early_gets_the_answer_of_the_first(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    """Asked twice at once: the copy finds nothing, and then a chat in which the first has been done already."""
+    async with replica_of(server, tmp_path / "chat.db") as running, edge_of(server) as edge:
+        chat = await edge.create("room", ADA)
+        joined = Joined(id=edge.id(), by=BOB, at=now(), chat=chat, data=JoinedData(user=BOB, how="join"))
+        sent = running.store.sent
+        looked, first_done = asyncio.Event(), asyncio.Event()
+
+        async def slowly(user: UserId, *, id: SignalId) -> SignalRow | None:
+            found = await sent(user, id=id)
+            if not looked.is_set():
+                looked.set()
+                await first_done.wait()
+            return found
+
+        running.store.sent = slowly  # type: ignore[method-assign]  # a slow store
+        copy = asyncio.create_task(edge.propose(joined, chat))
+        await looked.wait()
+        first = await edge.propose(joined, chat)
+        first_done.set()
+
+        assert first.void is None
+        assert await copy == first

@@ -4,7 +4,7 @@
 replica (`subjects.chat_any`). Every request may say `min_offset`: the answer then reflects at least that
 much of the log, or is the refusal `read.behind` after a bounded wait. Every answer says `as_of`, the lowest
 offset that all it read from reflects. A request that no owner answers is retried by whoever asks, because
-ownership moves within seconds.
+ownership moves within seconds; after a silence also while an owner is at work on it, so each may be done twice.
 """
 
 from typing import ClassVar, Final, Generic, Literal, TypeVar

@@ -23,7 +23,7 @@ from petit.contracts.signals import Signal, decode_of_chat
 from petit.contracts.subjects import StoredUnder, chat_owner, parse, partition
 from petit.kit.connection import Connection
 from petit.kit.log import Entry
-from petit.kit.rpc import ask
+from petit.kit.rpc import PATIENCE_S, ask
 
 CAPACITY: Final = 500_000
 """Members over all chats that are held without being pinned; some 250 bytes each."""
@@ -58,7 +58,8 @@ class RpcSeeds:
     async def seed(self, chat: ChatId, *, min_offset: Offset) -> Seed:
         """See `Seeds.seed`."""
         request = SeedAsk(chat=chat, min_offset=min_offset)
-        seed, _ = await ask(self._nc, chat_owner(partition(chat), "seed"), request, body=Seed, within=WITHIN_S)
+        subject = chat_owner(partition(chat), "seed")
+        seed, _ = await ask(self._nc, subject, request, body=Seed, within=WITHIN_S, patience=PATIENCE_S)
         return seed
 
 

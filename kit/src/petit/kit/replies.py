@@ -23,17 +23,23 @@ _NO_RESPONDERS: Final = b"NATS/1.0 503"
 class _Question:
     """What waits for an answer: to the request that was sent last for it, or to one before."""
 
-    __slots__ = ("answer", "subject", "tokens")
+    __slots__ = ("answer", "subject", "tokens", "trouble", "turn")
 
-    def __init__(self, subject: str, answer: asyncio.Future[bytes]) -> None:
+    def __init__(self, subject: str) -> None:
         self.subject = subject
-        self.answer = answer
         self.tokens: list[bytes] = []
+        """Of the requests that may still be answered."""
+        self.answer: bytes | None = None
+        self.trouble: Unreached | Unanswered | None = None
+        """Why the last request has no answer."""
+        self.turn: asyncio.Future[None] | None = None
+        """Done when there is either; None while nobody waits."""
 
-    def fail(self, error: Unreached | Unanswered) -> None:
-        """End the wait, unless there is an answer."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
+    def end(self, trouble: Unreached | Unanswered | None = None) -> None:
+        """End the wait."""
+        if self.turn is not None and not self.turn.done():
+            self.trouble = trouble
+            self.turn.set_result(None)
 
 
 class Replies:
@@ -67,7 +73,7 @@ class Replies:
             Unreached: not connected, or nobody listens to the subject.
             Unanswered: no answer in time, or the connection broke meanwhile.
         """
-        question = _Question(subject, self._loop.create_future())
+        question = _Question(subject)
         try:
             return await self._request(question, payload, within=within, header=header)
         finally:
@@ -88,18 +94,21 @@ class Replies:
         """
         deadline = time.monotonic() + within
         left, patience = within, within if patience is None else patience
-        question = _Question(subject, self._loop.create_future())
+        question = _Question(subject)
         try:
             while True:
+                asked = time.monotonic()
                 try:
                     return await self._request(question, payload, within=min(left, patience))
                 except (Unreached, Unanswered) as error:
-                    left = deadline - time.monotonic() - _PAUSE_S
+                    now = time.monotonic()
+                    left = deadline - now - _PAUSE_S
                     if left <= 0:
+                        if question.tokens:  # somebody may have taken it
+                            raise Unanswered(f"{subject}: no answer within {within:.1f} s") from error
                         raise
-                    if isinstance(error, Unanswered):
+                    if now - asked >= patience:
                         patience *= 2
-                    question.answer = self._loop.create_future()
                 await asyncio.sleep(_PAUSE_S)
         finally:
             self._forget(question)
@@ -107,21 +116,25 @@ class Replies:
     def abandon(self) -> None:
         """Tell everyone who waits that the connection broke."""
         for question in self._waiting.values():
-            question.fail(Unanswered("the connection to NATS broke before an answer came"))
+            question.end(Unanswered("the connection to NATS broke before an answer came"))
 
     async def _request(self, question: _Question, payload: bytes, *, within: float, header: bytes = b"") -> bytes:
-        subject = question.subject
-        if not question.answer.done():  # else it came just now, to a request before
-            self._token += 1
-            token = b"%d" % self._token
-            self._nc.write(subject, payload, reply=f"{self._inbox}.{self._token}", header=header)
-            question.tokens.append(token)
-            self._waiting[token] = question
+        if question.answer is not None:
+            return question.answer  # to a request before, between two
+        self._token += 1
+        token = b"%d" % self._token
+        self._nc.write(question.subject, payload, reply=f"{self._inbox}.{self._token}", header=header)
+        question.tokens.append(token)
+        self._waiting[token] = question
+        question.turn = self._loop.create_future()
         timer = self._loop.call_later(within, self._expire, question, within)
         try:
-            return await question.answer
+            await question.turn
         finally:
             timer.cancel()
+        if question.answer is not None:
+            return question.answer
+        raise question.trouble or Unreached(f"{question.subject}: nobody answers")
 
     def _forget(self, question: _Question) -> None:
         for token in question.tokens:
@@ -135,10 +148,11 @@ class Replies:
         if msg.header.startswith(_NO_RESPONDERS):
             question.tokens.remove(token)  # nobody will answer that one any more
             del self._waiting[token]
-            question.fail(Unreached(f"{question.subject}: nobody answers"))
-        elif not question.answer.done():
-            question.answer.set_result(msg.payload)
+            question.end()
+        else:
+            question.answer = msg.payload
+            question.end()
 
     @staticmethod
     def _expire(question: _Question, within: float) -> None:
-        question.fail(Unanswered(f"{question.subject}: no answer within {within:.1f} s"))
+        question.end(Unanswered(f"{question.subject}: no answer within {within:.1f} s"))

@@ -1,9 +1,9 @@
 """Request and reply between processes.
 
 Ownership of partitions moves and servers restart, so whoever asks tries again for as long as its answer is
-wanted: at once when nobody was there or the connection broke, and after a second of silence, because whoever was
-asked may have died, or sleep, and another have taken over. Handlers can take a repetition, because every command
-carries an id.
+wanted: at once when nobody was there or the connection broke; after a silence, which may mean a handler at work, only
+where it says how long its patience is. A partition's owner that is silent may have died, or sleep, and another have
+taken over: its handlers take a repetition, because every command carries an id.
 
 An answer is the bytes of an `Answer` of `petit.contracts.rpc`. A handler that refuses raises `Refused`;
 `serve` makes the problem of it. Anything else that it raises is a bug: logged with its traceback and answered by
@@ -30,8 +30,8 @@ from petit.kit.wire import Incoming
 
 _CONFIRM_S: Final = 1
 _FINISH_S: Final = 5.0
-_PATIENCE_S: Final = 1.0
-"""Most answers take milliseconds; who is asked while a partition changes hands may wait for two seconds."""
+PATIENCE_S: Final = 1.0
+"""With the owner of a partition, whose answers take milliseconds, and seconds only while it changes hands."""
 _INBOXES: Final = b"_INBOX"
 _WAITING: Final = 8
 
@@ -57,31 +57,35 @@ def _answer_of(body: type[T]) -> type[Answer[T]]:
     return model
 
 
-async def call(nc: Connection, subject: str, payload: bytes, *, within: float) -> bytes:
-    """Return the answer to a request, asked again until somebody answers.
+async def call(nc: Connection, subject: str, payload: bytes, *, within: float, patience: float | None = None) -> bytes:
+    """Return the answer to a request, asked again until somebody is there.
 
     Args:
         within: Seconds until the answer is of no use any more.
+        patience: See `Replies.insist`; only for what may be done twice at once.
 
     Raises:
         Outage: nobody answered in time.
     """
-    return await nc.replies.insist(subject, payload, within=within, patience=_PATIENCE_S)
+    return await nc.replies.insist(subject, payload, within=within, patience=patience)
 
 
-async def ask(nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float) -> tuple[T, Offset]:
+async def ask(
+    nc: Connection, subject: str, request: BaseModel, *, body: type[T], within: float, patience: float | None = None
+) -> tuple[T, Offset]:
     """Return the body of the answer to a request, and the offset as of which it holds.
 
     Args:
         body: The type of the answer's body.
         within: Seconds until the answer is of no use any more.
+        patience: See `call`.
 
     Raises:
         Refused: the handler said no.
         Outage: nobody answered in time.
         ValueError: the answer is none of ours: a bug.
     """
-    data = await call(nc, subject, request.model_dump_json().encode(), within=within)
+    data = await call(nc, subject, request.model_dump_json().encode(), within=within, patience=patience)
     answered = _answer_of(body).model_validate_json(data)
     if answered.problem is not None:
         raise _refusal(answered.problem, answered.retry_after)

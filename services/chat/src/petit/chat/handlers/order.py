@@ -46,8 +46,9 @@ class Orders:
         """Return the order of a person's chats as of an offset that all partitions are folded to."""
         order = self._orders.get((user, at))
         if order is None:
-            order = self._orders[user, at] = await ordered(repository, user, at=at)
-            self._size += len(order.places)
+            made = await ordered(repository, user, at=at)
+            order = self._orders.setdefault((user, at), made)  # two may have asked at once
+            self._size += len(made.places) if order is made else 0
             while self._size > self._kept and len(self._orders) > 1:
                 _, oldest = self._orders.popitem(last=False)
                 self._size -= len(oldest.places)

@@ -58,6 +58,9 @@ class Proposing:
         chat = (await self._states.load([signal.chat]))[signal.chat]
         void = rules.judge(chat.state, signal)
         if void is not None:
+            known = await self._known(signal)  # again: it may be itself, asked twice, that it comes too late for
+            if known is not None:
+                return self._verdict(known, signal)
             as_of = max(self._reach.of(p), chat.state.offset)
             return Answer[Proposed](as_of=as_of, body=Proposed(offset=as_of, void=void))
         subject = chat_signal(signal.chat, signal.type)

@@ -27,7 +27,7 @@ from petit.contracts.signals import OpsRules, SessionRevoked
 from petit.contracts.subjects import chat_any, chat_owner, partition
 from petit.gateway.ports import TRACEPARENT, Found
 from petit.kit.connection import Connection
-from petit.kit.rpc import ask
+from petit.kit.rpc import PATIENCE_S, ask
 
 T = TypeVar("T")
 WITHIN_S: Final = 5.0
@@ -85,14 +85,14 @@ class NatsChats:
         await self._owner(ask.chat, "delivered", ask, body=dict)
 
     async def _owner(self, chat: ChatId, method: str, request: Ask, *, body: type[T]) -> Found[T]:
-        return await self._ask(chat_owner(partition(chat), method), request, body=body)
+        return await self._ask(chat_owner(partition(chat), method), request, body=body, patience=PATIENCE_S)
 
     async def _any(self, method: str, request: Ask, *, body: type[T]) -> Found[T]:
         return await self._ask(chat_any(method), request, body=body)
 
-    async def _ask(self, subject: str, request: Ask, *, body: type[T]) -> Found[T]:
+    async def _ask(self, subject: str, request: Ask, *, body: type[T], patience: float | None = None) -> Found[T]:
         trace = TRACEPARENT.get()
         if trace is not None:
             request = request.model_copy(update={"traceparent": trace})
-        found, as_of = await ask(self.nc, subject, request, body=body, within=self.within_s)
+        found, as_of = await ask(self.nc, subject, request, body=body, within=self.within_s, patience=patience)
         return Found(found, as_of)

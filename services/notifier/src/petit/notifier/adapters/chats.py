@@ -15,7 +15,7 @@ from petit.contracts.rpc import (
 )
 from petit.contracts.subjects import chat_any, chat_owner, partition
 from petit.kit.connection import Connection
-from petit.kit.rpc import ask
+from petit.kit.rpc import PATIENCE_S, ask
 
 WITHIN_S: Final = 5.0
 """How long an answer may take."""
@@ -46,7 +46,8 @@ class NatsChats:
     async def backlog(self, chat: ChatId, *, after: Offset, to: Offset) -> Backlog:
         """See `Chats.backlog`."""
         request = BacklogAsk(chat=chat, after=after, to=to, min_offset=to)
-        told, _ = await ask(self._nc, chat_owner(partition(chat), "backlog"), request, body=Backlog, within=WITHIN_S)
+        subject = chat_owner(partition(chat), "backlog")
+        told, _ = await ask(self._nc, subject, request, body=Backlog, within=WITHIN_S, patience=PATIENCE_S)
         return told
 
     async def person_backlog(self, user: UserId, *, after: Offset, to: Offset) -> Backlog:

@@ -76,11 +76,16 @@ class RealStack:
             self._started = False
 
     def when_ready(self, *, within_s: float = READY_S) -> None:
-        """Wait until every node has all of the log, every replica is ready, the proxy knows, and people can log in."""
-        for name in (*NATS, *_SERVICES):
-            when_answers(self._net.boxes[name], f"{self._at(name)}/{_probe(name)}", within_s=within_s)
+        """Wait until every replica is ready, the proxy knows, and people can log in."""
+        for name in _SERVICES:
+            self._when_well(name, within_s=within_s)
         until(self._proxied, within_s=within_s, what="the proxy has found every replica")
         until(lambda: ok(self.issuer), within_s=within_s, what="the issuer answers through the proxy")
+
+    def when_whole(self, *, within_s: float = READY_S) -> None:
+        """Wait until every node has all of the log."""
+        for name in NATS:
+            self._when_well(name, within_s=within_s)
 
     # ── its log, lost ────────────────────────────────────────────────────────────────────────────
 
@@ -314,9 +319,19 @@ class RealStack:
             elif name == "keycloak":
                 when_answers(box, f"http://127.0.0.1:{self._plan.keycloak_ready}/health/ready", within_s=within_s)
             else:
-                when_answers(box, f"{self._at(name)}/{_probe(name)}", within_s=within_s)
+                self._when_well(name, within_s=within_s)
 
         return wait
+
+    def _when_well(self, name: str, *, within_s: float) -> None:
+        """Wait until a container says that it is well; of a node of the log, that it is behind in nothing."""
+        path = "healthz" if name in NATS else "readyz"
+        try:
+            when_answers(self._net.boxes[name], f"{self._at(name)}/{path}", within_s=within_s)
+        except AssertionError as error:
+            if name not in NATS:
+                error.add_note(self.why_not_ready(name))
+            raise
 
     def _keycloak(self) -> None:
         """Have it know our origin, which is another one in each run."""
@@ -345,11 +360,6 @@ class RealStack:
         return all(int(active.get(service, 0)) >= REPLICAS for service in ("gateway", "notifier")) and ok(
             f"{self.url}/readyz"
         )
-
-
-def _probe(name: str) -> str:
-    """Return where a container says that it is well; of a node of the log, that it is behind in nothing."""
-    return "healthz" if name in NATS else "readyz"
 
 
 def _faketime() -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -182,9 +183,22 @@ class Net:
         together(box.remove for box in self.boxes.values())
         self.boxes.clear()
         if self._network is not None:
-            self._network.remove()
+            until(self._is_removed, within_s=_ENGINE_S, what="the engine forgets the containers of the network")
             self._network._docker.client.close()  # noqa: SLF001 - nobody else closes it
         self._docker.close()
+
+    def _is_removed(self) -> bool:
+        """Remove the network; False while the engine still counts a container that is gone."""
+        from docker.errors import APIError  # type: ignore[import-untyped] # noqa: PLC0415 - see `_docker`
+
+        try:
+            if self._network is not None:
+                self._network.remove()
+        except APIError as error:
+            if error.status_code != HTTPStatus.FORBIDDEN:
+                raise
+            return False
+        return True
 
     @property
     def network(self) -> Any:  # noqa: ANN401 - the engine's client is untyped
@@ -288,7 +302,7 @@ def require(docker: Any, image: str) -> None:  # noqa: ANN401 - the engine's cli
     Raises:
         NoEngine: it is not.
     """
-    from docker.errors import ImageNotFound  # type: ignore[import-untyped] # noqa: PLC0415 - see `_docker`
+    from docker.errors import ImageNotFound  # noqa: PLC0415 - see `_docker`
 
     try:
         docker.images.get(image)

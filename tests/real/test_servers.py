@@ -38,7 +38,15 @@ async def test_a_stream_of_three_survives_its_leader(nats_cluster: NatsCluster) 
     async with await nats.connect(list(nats_cluster.urls)) as nc:
         js = nc.jetstream(timeout=5)
         await js.add_stream(StreamConfig(name="LEADERLESS", subjects=["leaderless"], num_replicas=3))
-        await js.publish("leaderless", b"before", headers={"Nats-Msg-Id": "1"})
+
+        async def published() -> bool:
+            try:
+                await js.publish("leaderless", b"before", headers={"Nats-Msg-Id": "1"})
+            except nats.js.errors.NoStreamResponseError:  # our node has not heard of the stream yet
+                return False
+            return True
+
+        await eventually(published, within_s=20, what="every node knows the stream")
         leader = nats_cluster.leader("LEADERLESS")
 
         nats_cluster.kill(leader)

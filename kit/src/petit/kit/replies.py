@@ -84,6 +84,8 @@ class Replies:
     ) -> bytes:
         """Send a request, again whenever nobody was there or the connection broke, and return the first answer.
 
+        An answer between two requests counts; nothing is kept of a request that nobody was there for.
+
         Args:
             within: Seconds until the answer is of no use any more.
             patience: Seconds until it is sent again although somebody may be at work on it, each time twice as long;
@@ -148,10 +150,9 @@ class Replies:
         if msg.header.startswith(_NO_RESPONDERS):
             question.tokens.remove(token)  # nobody will answer that one any more
             del self._waiting[token]
-            question.end()
         else:
             question.answer = msg.payload
-            question.end()
+        question.end()
 
     @staticmethod
     def _expire(question: _Question, within: float) -> None:

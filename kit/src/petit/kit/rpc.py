@@ -28,10 +28,10 @@ from petit.kit.connection import Connection, Listening
 from petit.kit.errors import Busy, Outage, Unreached
 from petit.kit.wire import Incoming
 
-_CONFIRM_S: Final = 1
-_FINISH_S: Final = 5.0
 PATIENCE_S: Final = 1.0
 """With the owner of a partition, whose answers take milliseconds, and seconds only while it changes hands."""
+_CONFIRM_S: Final = 1
+_FINISH_S: Final = 5.0
 _INBOXES: Final = b"_INBOX"
 _WAITING: Final = 8
 

@@ -32,7 +32,9 @@ import structlog
 from petit.contracts.subjects import STREAM
 from petit.kit.connection import Connection
 from petit.kit.consumer import Consumer
-from petit.kit.errors import REPAIR, RESTORE, LogBehind, LogDamaged, LogLost, Outage, Unanswered
+from petit.kit.currency import Currency
+from petit.kit.errors import REPAIR, LogBehind, LogLost, Outage, Unanswered
+from petit.kit.holes import Holes
 from petit.kit.jetstream import STALE_S, JetStream, StreamState
 from petit.kit.log import Entry
 from petit.kit.progress import Progress
@@ -97,7 +99,8 @@ class Feed:
         self._sure_s = _SURE_S if stream == STREAM else _SURE_OF_BUCKET_S
         self._at_head = after is None
         self._progress = Progress(after if isinstance(after, int) else 0)
-        self._head = 0
+        self._currency = Currency()
+        self._holes = Holes(self._js, stream)
         self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
         self._replicas = 1
         self._sought = 0  # how often another place was sought
@@ -107,12 +110,6 @@ class Feed:
         self._opened = asyncio.Event()
         self._error: Exception | None = None
         self._consumer: Consumer | None = None
-        self._as_of = -math.inf  # when everything then in the log had been delivered: `time.monotonic()`
-        self._mark = 0  # once so many have come from this consumer, all that was there at `_mark_at` has
-        self._mark_at = 0.0
-        self._begins = 0  # the offset of the first entry that the stream ever had, or has not lost in order since
-        self._hole = 0  # an offset that had no entry
-        self._erased: frozenset[int] = frozenset()  # offsets that may have none
 
     @property
     def position(self) -> int:
@@ -122,7 +119,7 @@ class Feed:
     @property
     def head(self) -> int:
         """The greatest offset known to be stored."""
-        return max(self._head, self.position)
+        return max(self._currency.end, self.position)
 
     @property
     def epoch(self) -> int:
@@ -136,7 +133,7 @@ class Feed:
         Infinite until there has been such a moment since the start or the last `seek`. A quiet log keeps it under
         a second by its heartbeats; silence, a pause and a backlog let it grow.
         """
-        return time.monotonic() - self._as_of
+        return self._currency.lag_s
 
     @property
     def current(self) -> bool:
@@ -163,7 +160,7 @@ class Feed:
         self._sought += 1
         self._last = self._since = None
         self._at_head = False
-        self._as_of = -math.inf
+        self._currency.forget()
         self._restart("sought")
 
     def pause(self) -> None:
@@ -260,12 +257,11 @@ class Feed:
     async def _open_on(self, state: StreamState) -> Consumer:
         asked = time.monotonic()
         self._check(state)
-        if self._hole:
-            await self._check_hole()
+        await self._holes.check(within=_WITHIN_S)
         paused = not self._resumed.is_set()
         consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, paused=paused)
         self._consumer = consumer
-        self._mark = 0
+        self._currency.begin()
         start = self.position + 1 if self._last is None else self._last[0]
         since = self._since if self._last is None else None
         try:
@@ -274,8 +270,7 @@ class Feed:
             if since is None and len(self._subjects) <= 1:
                 await self._step()
             raise
-        if state.last == self.position:
-            self._as_of = asked
+        self._currency.reach(self.position, at=asked)
         self._opened.set()
         return consumer
 
@@ -305,8 +300,8 @@ class Feed:
                 break
             after = entries[-1].offset
         self._opened.set()
-        if sought == self._sought and self.position >= self._head:
-            self._as_of = asked
+        if sought == self._sought:
+            self._currency.reach(self.position, at=asked)
 
     def _check(self, state: StreamState) -> None:
         epoch = int(state.metadata.get(EPOCH_KEY, 0))
@@ -321,8 +316,8 @@ class Feed:
             raise LogBehind(
                 f"stream {self._stream} ends at offset {state.last}, but {self.position} was delivered: {REPAIR}"
             )
-        self._head = max(self._head, state.last)
-        self._begins = max(self._begins, state.begins)
+        self._currency.tell(state.last)
+        self._holes.begin(state.begins)
 
     async def _watch(self, consumer: Consumer) -> None:
         silent = False
@@ -354,20 +349,11 @@ class Feed:
                 consumer.give_up("its node is behind")
                 return
             position, last = self.position, state.last
-            self._head = max(self._head, last)
+            self._currency.tell(last)
 
     def _on_entry(self, entry: Entry, number: int, pending: int) -> None:
-        if not self._take(entry):
-            return
-        now = time.monotonic()
-        if pending == 0:
-            self._as_of = self._mark_at = now
-            self._mark = number
-        elif number >= self._mark:
-            if self._mark:
-                self._as_of = self._mark_at
-            self._mark, self._mark_at = number + pending, now
-        self._head = max(self._head, entry.offset + pending)
+        if self._take(entry):
+            self._currency.deliver(entry.offset, number=number, pending=pending)
 
     def _take(self, entry: Entry) -> bool:
         """Deliver an entry; False if it is not the next one, or another place was sought on its delivery."""
@@ -392,46 +378,15 @@ class Feed:
             )
 
     def _passes(self, *, before: int) -> bool:
-        """Say whether nothing is missing between the position and an offset; if so, begin anew there to find out more.
-
-        nats-server passes over an entry whose checksum is wrong without a word, just as over one that was erased.
-        """
-        if self._subjects:
+        """Say whether nothing is missing between the position and an offset; if something is, begin anew there."""
+        if self._subjects or self._holes.explain(after=self.position, before=before):
             return True
-        missing = next(
-            (
-                offset
-                for offset in range(max(self._begins, self._progress.position + 1), before)
-                if offset not in self._erased
-            ),
-            None,
-        )
-        if missing is None:
-            return True
-        self._hole = missing
         self._restart("a hole")
         return False
-
-    async def _check_hole(self) -> None:
-        """Find out why there was no entry at an offset, by one answer: another may know less.
-
-        Raises:
-            LogDamaged: it was not erased.
-            Outage: who answered does not know.
-        """
-        state = await self._js.stream(self._stream, erased=True, within=_WITHIN_S)
-        if state is None or state.last < self._hole:
-            raise Outage(f"stream {self._stream}: who was asked about offset {self._hole} knows nothing of it")
-        self._erased = state.erased
-        self._begins = max(self._begins, state.first)  # everything before was erased, or trimmed
-        if self._hole >= self._begins and self._hole not in self._erased:
-            raise LogDamaged(f"stream {self._stream} leaves out the entry at offset {self._hole}: {RESTORE}")
-        self._hole = 0
 
     def _on_looked(self, offset: int) -> None:
         if offset > self._progress.position:
             if not self._passes(before=offset + 1):
                 return
             self._progress.advance(offset)
-        if self.position >= self._head:
-            self._as_of = time.monotonic()
+        self._currency.rest(self.position)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.tests.up import Up, eventually, free_port, is_alive, petit
+from cli.tests.up import Up, eventually, is_alive, petit
+from petit.kit.ports import free_port
 
 
 @pytest.fixture(scope="module")

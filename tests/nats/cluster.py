@@ -5,33 +5,37 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from petit.cli.prctl import die_with_parent
 from petit.kit.access import Access
 from petit.kit.bootstrap import bootstrap
 from petit.kit.connection import Connection, connect
 from petit.kit.natsserver import find_binary
+from petit.kit.ports import free_ports
 from petit.kit.stream import LogConfig
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nats"
 USERS = ("gateway", "notifier", "chat", "search", "attachments", "bootstrap", "operator")
+_TAIL = 2_000
+"""How much of what a node said is shown, characters."""
 _HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Node:
     """One node; it keeps its ports and its data from start to start."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *, client: int, routes: int, monitor: int) -> None:
         self.name = name
         self.folder = folder / name
-        self.client, self.routes, self.monitor = _free_ports()
+        self.client, self.routes, self.monitor = client, routes, monitor
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -120,13 +124,18 @@ class Node:
             told: dict[str, Any] = json.load(answer)
         return told
 
-    def is_healthy(self) -> bool:
-        """Say whether it serves, and all it holds is current."""
+    def ill(self) -> str:
+        """Say why it does not serve, or not all that it holds is current; empty if all is well."""
+        if self._process is None or self._process.poll() is not None:
+            return f"{self.name} does not run; it said {self.log[-_TAIL:]}"
         try:
-            with _HTTP.open(f"http://127.0.0.1:{self.monitor}/healthz", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+            with _HTTP.open(f"http://127.0.0.1:{self.monitor}/healthz", timeout=1):
+                return ""
+        except HTTPError as refusal:
+            with refusal:
+                return f"{self.name} says {refusal.read().decode()}"
+        except OSError as error:
+            return f"{self.name}: {error}"
 
 
 class Cluster:
@@ -157,11 +166,12 @@ class Cluster:
         return next(node for node in self.nodes if node.name == name)
 
     async def healthy(self, *, within: float = 30) -> None:
-        """Wait until all serve, and are current."""
-        async with asyncio.timeout(within):
-            for node in self.nodes:
-                while not await asyncio.to_thread(node.is_healthy):  # noqa: ASYNC110 - a server has no event
-                    await asyncio.sleep(0.05)
+        """Wait until all serve, and are current; fail, and say who is not and why, if they are not in time."""
+        deadline = time.monotonic() + within
+        for node in self.nodes:
+            while why := await asyncio.to_thread(node.ill):
+                assert time.monotonic() < deadline, why
+                await asyncio.sleep(0.05)
 
     async def bootstrap(self, *, replicas: int = 3) -> None:
         """Make streams and buckets, as the job does."""
@@ -202,7 +212,11 @@ async def cluster(folder: Path, *, tls: Path | None = None, ca: Path | None = No
         tls: Folder with `tls.crt`, `tls.key` and `ca.crt`; None: no TLS.
         ca: Whom clients trust.
     """
-    nodes = [Node(f"nats-{number}", folder) for number in range(3)]
+    ports = iter(free_ports(9))
+    nodes = [
+        Node(f"nats-{number}", folder, client=next(ports), routes=next(ports), monitor=next(ports))
+        for number in range(3)
+    ]
     routes = [f"nats://cluster:pnodes@127.0.0.1:{node.routes}" for node in nodes]
     for node in nodes:
         node.prepare(routes=routes, tls=tls)
@@ -215,10 +229,3 @@ async def cluster(folder: Path, *, tls: Path | None = None, ca: Path | None = No
     finally:
         for node in nodes:
             node.kill()
-
-
-def _free_ports() -> tuple[int, int, int]:
-    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-        for sock in (one, two, three):
-            sock.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1], three.getsockname()[1]

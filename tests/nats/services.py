@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from petit.kit.ports import free_ports
 from petit.kit.serving import listen, serving
 from tests.nats.cluster import Cluster, password_of
 
@@ -94,7 +95,7 @@ async def services(made: Cluster, folder: Path, **more: str) -> AsyncIterator[Se
         folder: Where the read model goes.
         more: Further settings of all of them.
     """
-    ports = _free_ports(4)
+    ports = free_ports(4)
     issuer = Issuer(f"http://127.0.0.1:{ports[3]}{REALM}")
     shown = Starlette(
         routes=[
@@ -156,11 +157,3 @@ async def _is_ready(client: httpx2.AsyncClient, url: str) -> bool:
         return bool((await client.get(f"{url}/readyz")).status_code == httpx2.codes.OK)
     except httpx2.TransportError:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    socks = [listen("127.0.0.1", port=0) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports

@@ -16,10 +16,10 @@ import httpx2
 from petit.kit.bootstrap import bootstrap
 from petit.kit.connection import connect
 from petit.kit.natsserver import NatsConfig, NatsServer
+from petit.kit.ports import free_ports
 from petit.kit.stream import LogConfig
 from tests.e2e.cutting import Wire, wired
 from tests.e2e.waiting import eventually
-from tests.real.engine import free_port
 from tests.real.servers import Keycloak
 
 READY_S: Final = 60.0
@@ -158,7 +158,7 @@ async def edges(keycloak: Keycloak, folder: Path) -> AsyncIterator[Edges]:
         nats = await stack.enter_async_context(NatsServer(NatsConfig(store=folder / "nats")))
         async with await connect(nats.access, name="test") as nc:
             await bootstrap(nc, config=LogConfig(), within=10, say=print)
-        ports = [free_port() for _ in range(5)]
+        ports = free_ports(5)
         realm = Realm(keycloak, http)
         environments = {"chat": {"PETIT_CHAT_PORT": str(ports[4]), "PETIT_CHAT_STORE": str(folder / "chat.db")}}
         for number in range(2):

@@ -408,10 +408,3 @@ def untimed() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, left)
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.real.engine import Recipe, free_port
+from petit.kit.ports import free_ports
+from tests.real.engine import Recipe
 from tests.real.servers import CASSANDRA_IMAGE, GATEWAY_SECRET, KEYCLOAK_IMAGE, LOGIN_SECRET, NATS_IMAGE
 
 ROOT: Final = Path(__file__).parents[2]
@@ -52,8 +53,8 @@ class _Passwords:
 def plan() -> Plan:
     """Return a stack on ports that are free now: everything in one network, three replicas of each service."""
     names = [*NATS, *EDGES, *CHATS, "keycloak", "proxy"]
-    ports = {name: free_port() for name in names}
-    keycloak_ready, proxy_metrics = free_port(), free_port()
+    keycloak_ready, proxy_metrics, *others = free_ports(2 + len(names))
+    ports = dict(zip(names, others, strict=True))
     url = f"http://127.0.0.1:{ports['proxy']}"
     passwords = _Passwords()
     recipes = {name: _nats(name, monitor=ports[name], passwords=passwords) for name in NATS}

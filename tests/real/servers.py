@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pytest
 
+from petit.kit.ports import free_port, free_ports
 from tests.e2e.waiting import until
-from tests.real.engine import DIRECT, Box, Net, Recipe, free_port, together, untimed, when_answers, when_logged
+from tests.real.engine import DIRECT, Box, Net, Recipe, together, untimed, when_answers, when_logged
 
 CASSANDRA_IMAGE: Final = "petit-local/cassandra:ci"
 KEYCLOAK_IMAGE: Final = "petit-local/keycloak:ci"
@@ -152,7 +153,7 @@ def keycloak() -> Iterator[Keycloak]:
         yield Keycloak(url=there.rstrip("/"), admin_user=ADMIN, admin_password=ADMIN)
         return
     with Net() as net:
-        port, management = free_port(), free_port()
+        port, management = free_ports(2)
         box = net.box("keycloak", keycloak_recipe(ports={8080: port, 9000: management}))
         with untimed():
             box.start()
@@ -164,8 +165,8 @@ def keycloak() -> Iterator[Keycloak]:
 def nats_cluster() -> Iterator[NatsCluster]:
     """Three NATS nodes, `nats-0` to `nats-2`, that anyone may use."""
     with Net() as net:
-        ports = tuple(free_port() for _ in range(3))
-        monitors = tuple(free_port() for _ in range(3))
+        numbers = free_ports(6)
+        ports, monitors = tuple(numbers[:3]), tuple(numbers[3:])
         nodes = tuple(
             net.box(f"nats-{number}", _plain_nats(number, port=port, monitor=monitor))
             for number, (port, monitor) in enumerate(zip(ports, monitors, strict=True))

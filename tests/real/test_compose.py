@@ -13,9 +13,10 @@ from typing import Final
 import httpx2
 import pytest
 
+from petit.kit.ports import free_port
 from tests.e2e.browser import Pane, chromium, profile
 from tests.e2e.waiting import until
-from tests.real.engine import free_port, ok, require_engine, untimed
+from tests.real.engine import ok, require_engine, untimed
 
 pytestmark = pytest.mark.real
 

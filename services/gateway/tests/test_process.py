@@ -13,7 +13,7 @@ import pytest
 from petit.kit.bootstrap import bootstrap
 from petit.kit.connection import connect
 from petit.kit.natsserver import NatsConfig, NatsServer
-from petit.kit.serving import listen
+from petit.kit.ports import free_port
 from petit.kit.stream import LogConfig
 from services.gateway.tests.edge import code
 from services.gateway.tests.jwks import REALM, keys_shown
@@ -22,7 +22,7 @@ from services.gateway.tests.jwks import REALM, keys_shown
 @pytest.fixture
 def issuer() -> int:
     """The port of an issuer, which is there in `keys_shown`."""
-    return _free_port()
+    return free_port()
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def gateway(
     folder: Path, *, issuer: int, **more: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
     """Run one, on a log server of its own, until the test has stopped it."""
-    port = _free_port()
+    port = free_port()
     async with NatsServer(NatsConfig(store=folder)) as server:
         async with await connect(server.access, name="test") as nc:
             await bootstrap(nc, config=LogConfig(), within=10, say=print)
@@ -85,11 +85,6 @@ async def test_it_is_not_ready_before_it_has_seen_a_key_of_the_issuer(tmp_path: 
         async with keys_shown(issuer):
             await _becomes(client, 200)
         process.send_signal(signal.SIGTERM)
-
-
-def _free_port() -> int:
-    with listen("127.0.0.1", port=0) as sock:
-        return int(sock.getsockname()[1])
 
 
 async def _becomes(client: httpx2.AsyncClient, status: int, *, because: str = "") -> None:

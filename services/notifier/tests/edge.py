@@ -15,6 +15,7 @@ from petit.contracts.problems import Code, Refused, Unavailable
 from petit.contracts.rpc import Do, DoneItem, TicketFor
 from petit.kit.auth import Principal, Revocations
 from petit.kit.clock import SystemClock
+from petit.kit.ids import signal_ids
 from petit.kit.limits import MemoryLimits
 from petit.kit.serving import listen, serving
 from petit.notifier.domain.frames import Format
@@ -204,8 +205,10 @@ async def edge(world: World) -> AsyncIterator[Edge]:
             task.add_done_callback(on.tasks.discard)
 
         spawn(on.hub.run())
-        limits = MemoryLimits({"reads": READS_PER_S}, clock=StillClock())
-        doings = Doings(on.hub, gateway=gateway, tokens=tokens, limits=limits, spawn=spawn)
+        clock = StillClock()
+        limits = MemoryLimits({"reads": READS_PER_S}, clock=clock)
+        new_id = signal_ids(clock)
+        doings = Doings(on.hub, gateway=gateway, tokens=tokens, limits=limits, new_id=new_id, spawn=spawn)
         front = Front(
             log=world,
             tokens=tokens,

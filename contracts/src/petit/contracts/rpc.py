@@ -336,6 +336,8 @@ class Do(_Wire):
     do: Literal["send", "view", "delivered"]
     text: str
     """The frame as the client wrote it: a JSON object of `do`, `ref`, `chat` and the fields of the REST body."""
+    id: SignalId | None = None
+    """What a send is stored under that brings neither `id` nor `nonce`: asked for again, it is the same message."""
 
 
 class DoBatch(_Wire):

@@ -7,8 +7,10 @@ so that an id never sorts before the one made before it.
 """
 
 import os
+from collections.abc import Callable
 from uuid import UUID
 
+from petit.contracts.ids import SignalId
 from petit.kit.clock import Clock
 
 _COUNTER_BITS = 12
@@ -38,3 +40,13 @@ class Uuid7Maker:
             self._ms, self._counter = self._ms + 1, 0
         bits = self._ms << 80 | 7 << 76 | self._counter << 64 | 2 << 62 | random & ((1 << _RANDOM_BITS) - 1)
         return UUID(int=bits)
+
+
+def signal_ids(clock: Clock) -> Callable[[], SignalId]:
+    """Return what makes the ids of signals, each of which sorts behind the one before."""
+    make = Uuid7Maker(clock)
+
+    def new_id() -> SignalId:
+        return SignalId(str(make()))
+
+    return new_id

@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 from fastapi import FastAPI
 
-from petit.contracts.ids import BEFORE_LOG, SignalId
+from petit.contracts.ids import BEFORE_LOG
 from petit.contracts.rpc import DoBatch
 from petit.contracts.subjects import GATEWAY_DO, GATEWAY_QUEUE
 from petit.gateway.adapters.accounts import KeycloakAccounts
@@ -54,7 +54,7 @@ from petit.gateway.ports import (
 from petit.gateway.subscribers import Doing
 from petit.kit.clock import SystemClock
 from petit.kit.connection import Connection
-from petit.kit.ids import Uuid7Maker
+from petit.kit.ids import signal_ids
 from petit.kit.limits import MemoryLimits
 from petit.kit.probes import Check, of_edge
 from petit.kit.rpc import answer, serve
@@ -243,11 +243,7 @@ def keycloak(
 
 
 def _handlers(ports: Ports, *, options: Options, limits: Limits) -> Handlers:
-    make_uuid = Uuid7Maker(ports.clock)
-
-    def new_id() -> SignalId:
-        return SignalId(str(make_uuid()))
-
+    new_id = signal_ids(ports.clock)
     standing = Standing(ports.mirror, ports.chats, ports.feed, ports.log)
     people = People(ports.issuer.directory)
     proposals = Proposals(chats=ports.chats, feed=ports.feed, clock=ports.clock, new_id=new_id)

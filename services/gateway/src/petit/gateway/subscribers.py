@@ -80,7 +80,9 @@ class Doing:
         match item.do:
             case "send":
                 message = _frame(SendFrame, item)
-                outcome = await self.sending.send(_chat(message.chat), message, user=item.user, on_append=on_append)
+                outcome = await self.sending.send(
+                    _chat(message.chat), message, user=item.user, spare=item.id, on_append=on_append
+                )
                 sent = outcome.sent
                 body = sent.__pydantic_serializer__.to_json(sent).decode()
                 return DoneItem(status=_OK if outcome.repeated else _CREATED, body=body, offset=sent.offset)

@@ -19,6 +19,7 @@ from petit.contracts.problems import Unavailable
 from petit.contracts.subjects import ALL_DELIVERED, notifier_renew
 from petit.kit.clock import Clock
 from petit.kit.connection import Connection
+from petit.kit.ids import signal_ids
 from petit.kit.limits import MemoryLimits
 from petit.kit.log import Entry
 from petit.kit.mirror import Mirror
@@ -118,7 +119,14 @@ class Notifier:
             hub = Hub(self._router, backlogs=backlogs, clock=self._clock, instance=instance, spawn=spawn)
             limits = MemoryLimits({"reads": self._options.reads_per_s}, clock=self._clock)
             gateway = NatsGateway(self._nc)
-            doings = Doings(hub, gateway=gateway, tokens=self._tokens, limits=limits, spawn=spawn)
+            doings = Doings(
+                hub,
+                gateway=gateway,
+                tokens=self._tokens,
+                limits=limits,
+                new_id=signal_ids(self._clock),
+                spawn=spawn,
+            )
             self._router.begin()
             self._hub = hub
             self._front = Front(

@@ -49,11 +49,18 @@ class Sending:
     fresh_ms: int = FRESH_MS
 
     async def send(
-        self, chat: ChatId, body: SendBody, *, user: UserId, on_append: Callable[[], None] | None = None
+        self,
+        chat: ChatId,
+        body: SendBody,
+        *,
+        user: UserId,
+        spare: SignalId | None = None,
+        on_append: Callable[[], None] | None = None,
     ) -> SendOutcome:
         """Store a message, once.
 
         Args:
+            spare: A new id, for a message that names neither id nor nonce; None: one is made.
             on_append: Called when it goes to the log: what goes there later is stored behind it.
 
         Raises:
@@ -70,7 +77,7 @@ class Sending:
         key = key_of(body.id, body.nonce, user=user)
         now_ms = self.clock.now_ms()
         if key is None:
-            msg = _msg(chat, body, user=user, signal_id=self.new_id(), now_ms=now_ms)
+            msg = _msg(chat, body, user=user, signal_id=spare or self.new_id(), now_ms=now_ms)
             return await self._store(msg, on_append=on_append)
         decision = judge(key, now_ms=now_ms, fresh_ms=self.fresh_ms)
         msg = _msg(chat, body, user=user, signal_id=key, now_ms=now_ms)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from petit.contracts.ids import SignalId
 from petit.contracts.problems import Code, Refused, wrong
 from petit.contracts.rpc import Do
 from petit.notifier.domain.asks import FORWARDED, Ask, token_in
@@ -47,6 +48,7 @@ class Doings:
     """What clients asked for and was not answered yet.
 
     Args:
+        new_id: Makes an id that was never made before: a gateway may hear twice of what was asked once.
         spawn: Starts a task that somebody supervises.
     """
 
@@ -57,12 +59,14 @@ class Doings:
         gateway: Gateway,
         tokens: Tokens,
         limits: Limits,
+        new_id: Callable[[], SignalId],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._hub = hub
         self._gateway = gateway
         self._tokens = tokens
         self._limits = limits
+        self._new_id = new_id
         self._spawn = spawn
         self._lines: dict[Talker, _Line] = {}
         self._due: dict[Talker, _Line] = {}
@@ -125,7 +129,15 @@ class Doings:
 
     async def _forward(self, batch: list[tuple[Talker, _Line, list[Ask]]]) -> None:
         items = tuple(
-            Do.model_validate({"user": talker.user, "session": talker.session or None, "do": ask.do, "text": ask.text})
+            Do.model_validate(
+                {
+                    "user": talker.user,
+                    "session": talker.session or None,
+                    "do": ask.do,
+                    "text": ask.text,
+                    "id": self._new_id(),
+                }
+            )
             for talker, _, asks in batch
             for ask in asks
         )

@@ -1,4 +1,4 @@
-"""Servers that any test may ask for by a fixture's name: `cassandra`, `keycloak`, `nats_cluster`.
+"""Servers that any test may ask for by a fixture's name.
 
 One of each serves the whole run. `PETIT_TEST_CASSANDRA=host:port` and `PETIT_TEST_KEYCLOAK=url` name servers
 that run already; otherwise they start in containers, from images that `deploy/docker/local/build` made.
@@ -6,8 +6,10 @@ that run already; otherwise they start in containers, from images that `deploy/d
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -19,6 +21,10 @@ from tests.real.engine import DIRECT, Box, Net, Recipe, together, untimed, when_
 CASSANDRA_IMAGE: Final = "petit-local/cassandra:ci"
 KEYCLOAK_IMAGE: Final = "petit-local/keycloak:ci"
 NATS_IMAGE: Final = "petit-local/nats:ci"
+_DEPLOYED_KEYCLOAK_IMAGE: Final = "petit/keycloak:dev"
+_POSTGRES_IMAGE: Final = "petit-local/postgres:ci"
+_REALM_ENV: Final = Path(__file__).parents[2] / "deploy/keycloak/dev.env"
+_DATABASE_PASSWORD: Final = secrets.token_hex(16)
 ADMIN: Final = "admin"
 """Name and password of Keycloak's first administrator, in the image for tests."""
 GATEWAY_SECRET: Final = "petit-gateway-dev-secret"
@@ -162,6 +168,24 @@ def keycloak() -> Iterator[Keycloak]:
 
 
 @pytest.fixture(scope="session")
+def deployed_keycloak() -> Iterator[Keycloak]:
+    """One Keycloak as compose and Kubernetes have it: our image, on PostgreSQL; nobody is in its realm.
+
+    It makes its tables when it starts, which takes a minute: for what depends on the database.
+    """
+    with Net() as net:
+        port, management = free_ports(2)
+        database = net.box("postgres", _postgres_recipe())
+        box = net.box("keycloak", _deployed_keycloak_recipe(ports={8080: port, 9000: management}))
+        with untimed():
+            database.start()
+            when_logged(database, "database system is ready to accept connections")
+            box.start()
+            when_answers(box, f"http://127.0.0.1:{management}/health/ready")
+        yield Keycloak(url=f"http://127.0.0.1:{port}", admin_user=ADMIN, admin_password=ADMIN, box=box)
+
+
+@pytest.fixture(scope="session")
 def nats_cluster() -> Iterator[NatsCluster]:
     """Three NATS nodes, `nats-0` to `nats-2`, that anyone may use."""
     with Net() as net:
@@ -188,6 +212,26 @@ def cassandra_recipe(*, port: int | None = None) -> Recipe:
 def keycloak_recipe(*, ports: dict[int, int], env: dict[str, str] | None = None) -> Recipe:
     """Return how a Keycloak with our realm in its own file is made."""
     return Recipe(image=KEYCLOAK_IMAGE, ports=ports, env=env or {}, memory="1g", writable=True)
+
+
+def _deployed_keycloak_recipe(*, ports: dict[int, int]) -> Recipe:
+    env = dict(line.split("=", 1) for line in _REALM_ENV.read_text().splitlines() if line[:1] not in ("", "#"))
+    env |= {
+        "KC_DB_URL": "jdbc:postgresql://postgres:5432/keycloak",
+        "KC_DB_USERNAME": "keycloak",
+        "KC_DB_PASSWORD": _DATABASE_PASSWORD,
+        "KC_HTTP_ENABLED": "true",
+        "KC_HOSTNAME_STRICT": "false",
+        "KC_CACHE": "local",
+        "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN,
+    }
+    return Recipe(image=_DEPLOYED_KEYCLOAK_IMAGE, env=env, ports=ports, memory="1536m", writable=True)
+
+
+def _postgres_recipe() -> Recipe:
+    env = {"POSTGRES_DB": "keycloak", "POSTGRES_USER": "keycloak", "POSTGRES_PASSWORD": _DATABASE_PASSWORD}
+    return Recipe(image=_POSTGRES_IMAGE, env=env, volumes=["/var/lib/postgresql/data"], memory="512m")
 
 
 def _plain_nats(number: int, *, port: int, monitor: int) -> Recipe:

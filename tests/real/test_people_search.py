@@ -1,4 +1,4 @@
-"""R13: people found by username among as many as a town has, in a real Keycloak."""
+"""R13: people found by username among as many as a town has, in a real Keycloak on PostgreSQL."""
 
 import random
 import secrets
@@ -44,13 +44,13 @@ async def _people(keycloak: Keycloak) -> AsyncIterator[tuple[Directory, Realm]]:
 
 
 async def test_people_are_found_page_by_page_while_others_come_and_go(
-    keycloak: Keycloak, figure: Callable[[str], None]
+    deployed_keycloak: Keycloak, figure: Callable[[str], None]
 ) -> None:
     """R13: each who stays is listed exactly once; what a page of 50 takes is told, not asserted."""
     chance = random.Random(13)
     count, word = scaled(1_000, full=100_000), f"t{secrets.token_hex(3)}"
     names = [f"{word}{number:06}" for number in range(count)]
-    async with _people(keycloak) as (directory, realm):
+    async with _people(deployed_keycloak) as (directory, realm):
         begun = time.monotonic()
         for first in range(0, count, _TOGETHER):
             some = [

@@ -1,13 +1,16 @@
 """What the tests of the feed share: someone who writes, and someone who keeps what was delivered."""
 
 import asyncio
+import json
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from petit.kit.connection import Connection
 from petit.kit.errors import Outage
 from petit.kit.feed import Feed
 from petit.kit.log import Entry, Log
@@ -131,3 +134,14 @@ async def write(log: Log, count: int, *, first: int = 1, size: int = 0) -> None:
             await log.append(SUBJECT, (b"%d" % number).ljust(size), msg_id=f"n:{number}")
 
     await asyncio.gather(*(some() for _ in range(128)))
+
+
+async def pause_consumers(nc: Connection) -> None:
+    """Have the log's consumers send nothing but heartbeats, as one does that cannot read on."""
+    until = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    names = json.loads(await nc.replies.request("$JS.API.CONSUMER.NAMES.SIGNALS", within=5))["consumers"]
+    assert names
+    for name in names:
+        request = json.dumps({"pause_until": until}).encode()
+        answer = await nc.replies.request(f"$JS.API.CONSUMER.PAUSE.SIGNALS.{name}", request, within=5)
+        assert json.loads(answer)["paused"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.tests.proxy import Proxy, proxied
-from kit.tests.reading import Reader, Writer, eventually, frozen, reading, running, write
+from kit.tests.reading import Reader, Writer, eventually, frozen, pause_consumers, reading, running, write
 from petit.kit.access import Access
 from petit.kit.connection import Connection, connect
 from petit.kit.consumer import Consumer
@@ -115,6 +115,20 @@ async def test_a_consumer_that_the_server_forgot_is_made_again(server: NatsServe
             await nc.jetstream().delete_consumer("SIGNALS", consumer.name)
         position = at.feed.position
         await eventually(lambda: at.feed.position > position + 50, within=3)
+
+
+async def test_a_consumer_that_stands_still_is_given_up(log: Log, nc: Connection) -> None:
+    """Its heartbeats go on, as if there were nothing more."""
+    reader = Reader()
+    async with reading(Feed(nc, deliver=reader, after=0)) as feed:
+        await eventually(lambda: feed.current)
+        await pause_consumers(nc)
+
+        await write(log, 10)
+
+        assert await feed.wait_for(10, within=5)
+        await eventually(lambda: feed.current)
+    assert reader.offsets == list(range(1, 11))
 
 
 async def test_a_consumer_that_was_cancelled_delivers_nothing(server: NatsServer, log: Log, nc: Connection) -> None:

@@ -1,18 +1,16 @@
 """Nodes that are killed or frozen under load: nothing acknowledged is lost, and everybody goes on elsewhere."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import urlparse
 
 import pytest
 from nats.aio.client import Srv
 
-from kit.tests.reading import SUBJECT, Reader, always, eventually, reading, running, write
+from kit.tests.reading import SUBJECT, Reader, always, eventually, pause_consumers, reading, running, write
 from petit.kit.connection import Connection
 from petit.kit.errors import Outage
 from petit.kit.feed import Feed
@@ -217,23 +215,13 @@ async def test_a_feed_gives_up_a_consumer_that_tells_it_is_there_and_delivers_no
             await write(log, 10)
             assert await feed.wait_for(10, within=5)
             async with nats.connected("operator") as operator:
-                await _pause_consumers(operator)
+                await pause_consumers(operator)
 
             await write(log, 10, first=11)
 
             assert await feed.wait_for(20, within=8)
             await eventually(lambda: feed.current)
     assert reader.offsets == list(range(1, 21))
-
-
-async def _pause_consumers(operator: Connection) -> None:
-    until = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
-    names = json.loads(await operator.replies.request("$JS.API.CONSUMER.NAMES.SIGNALS", within=5))["consumers"]
-    assert names
-    for name in names:
-        request = json.dumps({"pause_until": until}).encode()
-        answer = await operator.replies.request(f"$JS.API.CONSUMER.PAUSE.SIGNALS.{name}", request, within=5)
-        assert json.loads(answer)["paused"]
 
 
 @pytest.mark.timeout(120)

@@ -6,9 +6,9 @@ up and another one is made that begins where the last entry was delivered. It be
 behind it: if the log holds something else there now, it is not the log that we have read from, and the feed
 ends with `LogBehind` instead of going on. So it does where the stream is gone or is of another epoch.
 
-A consumer reads from the copy of the node that it was put on, and that node may have stopped taking what is stored,
-without a word. So in a cluster the feed asks every second who leads where the stream ends, and gives up a consumer that
-has come to an end before.
+A consumer reads from the copy of the node that it was put on, and that node may have stopped taking what is stored, or
+sending it, without a word. So the feed asks every second where the stream ends, and gives up a consumer that has come
+to an end before.
 
 While no consumer can be made, though the stream itself answers, entries are read one by one (`petit.kit.stepping`).
 
@@ -118,7 +118,7 @@ class Feed:
 
     @property
     def head(self) -> int:
-        """The greatest offset known to be stored."""
+        """The greatest offset that is thought to be stored; it may turn out to be less."""
         return max(self._currency.end, self.position)
 
     @property
@@ -225,6 +225,7 @@ class Feed:
                 unanswered_since = math.inf  # of another server, perhaps
             self._kicked.clear()
             try:
+                asked = time.monotonic()
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
                 unanswered_since = math.inf
                 if state is None:
@@ -232,7 +233,7 @@ class Feed:
                 self._replicas = state.replicas
                 if self._replicas > 1 and self._stream == STREAM:
                     self._sure_s = STALE_S
-                return await self._open_on(state)
+                return await self._open_on(state, asked=asked)
             except (LogLost, LogBehind):
                 faulty_since = min(faulty_since, time.monotonic())
                 if time.monotonic() - faulty_since > self._sure_s:
@@ -254,9 +255,8 @@ class Feed:
                 async with asyncio.timeout(_RETRY_S):
                     await self._kicked.wait()
 
-    async def _open_on(self, state: StreamState) -> Consumer:
-        asked = time.monotonic()
-        self._check(state)
+    async def _open_on(self, state: StreamState, *, asked: float) -> Consumer:
+        self._check(state, asked=asked)
         await self._holes.check(within=_WITHIN_S)
         paused = not self._resumed.is_set()
         consumer = Consumer(self._nc, receive=self._on_entry, looked=self._on_looked, paused=paused)
@@ -264,13 +264,15 @@ class Feed:
         self._currency.begin()
         start = self.position + 1 if self._last is None else self._last[0]
         since = self._since if self._last is None else None
+        sought = self._sought
         try:
             await consumer.open(self._stream, name=self._name, start=start, subjects=self._subjects, since=since)
         except Outage:
             if since is None and len(self._subjects) <= 1:
                 await self._step()
             raise
-        self._currency.reach(self.position, at=asked)
+        if sought == self._sought:
+            self._currency.reach(self.position, at=asked)
         self._opened.set()
         return consumer
 
@@ -282,7 +284,7 @@ class Feed:
         state = await self._js.stream(self._stream, within=_WITHIN_S)
         if state is None:
             return
-        self._check(state)
+        self._check(state, asked=asked)
         sought, filtered = self._sought, next(iter(self._subjects), "")
         after = max(self.position if self._last is None else self._last[0] - 1, state.first - 1)
         most = self.position + _STEPS
@@ -303,7 +305,7 @@ class Feed:
         if sought == self._sought:
             self._currency.reach(self.position, at=asked)
 
-    def _check(self, state: StreamState) -> None:
+    def _check(self, state: StreamState, *, asked: float) -> None:
         epoch = int(state.metadata.get(EPOCH_KEY, 0))
         if self._epoch is None:
             self._epoch = epoch
@@ -316,7 +318,7 @@ class Feed:
             raise LogBehind(
                 f"stream {self._stream} ends at offset {state.last}, but {self.position} was delivered: {REPAIR}"
             )
-        self._currency.tell(state.last)
+        self._currency.tell(state.last, asked=asked)
         self._holes.begin(state.begins)
 
     async def _watch(self, consumer: Consumer) -> None:
@@ -336,8 +338,9 @@ class Feed:
     async def _compare(self, consumer: Consumer) -> None:
         """Give a consumer up that delivers nothing although the stream goes on."""
         position, last = self.position, 0
-        while self._replicas > 1:
+        while True:
             await asyncio.sleep(_COMPARE_S)
+            asked = time.monotonic()
             try:
                 state = await self._js.stream(self._stream, within=_WITHIN_S)
             except Outage:
@@ -346,10 +349,10 @@ class Feed:
                 last = 0  # what it does now says nothing of it
                 continue
             if self.position == position < last and not consumer.holds:
-                consumer.give_up("its node is behind")
+                consumer.give_up("it stands still")
                 return
             position, last = self.position, state.last
-            self._currency.tell(last)
+            self._currency.tell(last, asked=asked)
 
     def _on_entry(self, entry: Entry, number: int, pending: int) -> None:
         if self._take(entry):
@@ -389,4 +392,4 @@ class Feed:
             if not self._passes(before=offset + 1):
                 return
             self._progress.advance(offset)
-        self._currency.rest(self.position)
+        self._currency.reach(self.position, at=time.monotonic())

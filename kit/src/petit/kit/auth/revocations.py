@@ -27,6 +27,8 @@ _CAPACITY: Final = 200_000
 _CLOCKS_S: Final = 60.0
 """How much later than by the log's clock a log-in may have ended by the issuer's, and by ours."""
 _RECALL_S: Final = 30.0
+_LOOK_S: Final = 1.0
+"""After so long it is asked again how far the log goes."""
 """How long reading the past may take at the start."""
 _LOGGER: Final = structlog.get_logger(__name__)
 
@@ -116,7 +118,7 @@ async def recall(nc: Connection, revocations: Revocations, *, name: str) -> None
     try:
         async with asyncio.timeout(_RECALL_S):
             await past.started()
-            while not await past.wait_for(past.head, within=_RECALL_S):
+            while not await past.wait_for(past.head, within=_LOOK_S):
                 pass
     except TimeoutError:
         raise Outage(f"the log did not tell within {_RECALL_S:.0f} s which log-ins are over") from None

@@ -1,7 +1,8 @@
 """NATS: who is let in, how the log and the buckets are kept, what time it is there, and what is refused."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -45,13 +46,15 @@ async def look_at_nats(settings: DoctorSettings) -> AsyncIterator[Finding]:
                 yield Finding(f"nats {user}", well=False, says=_not_let_in(error, access))
             else:
                 yield Finding(f"nats {user}", well=True, says="let in")
-        if "operator" in connected:
-            async for finding in _look_at_streams(connected["operator"], replicas=settings.replicas):
-                yield finding
-        if "notifier" in connected:
-            yield await _publishes_nothing(connected["notifier"])
-        if "search" in connected:
-            yield await _reads_no_person(connected["search"])
+        looks: list[Coroutine[Any, Any, Finding]] = []
+        if operator := connected.get("operator"):
+            looks += _looks_at_streams(operator, replicas=settings.replicas)
+        if notifier := connected.get("notifier"):
+            looks.append(_publishes_nothing(notifier))
+        if search := connected.get("search"):
+            looks.append(_reads_no_person(search))
+        for finding in await asyncio.gather(*looks):  # at once: where nobody leads, each waits for some seconds
+            yield finding
 
 
 def _not_let_in(error: Exception, access: Access) -> str:
@@ -68,20 +71,21 @@ def _not_let_in(error: Exception, access: Access) -> str:
     return f"{text}; {what}"
 
 
-async def _look_at_streams(nc: Connection, *, replicas: int) -> AsyncIterator[Finding]:
-    for name in (STREAM, *(Bucket(nc, bucket).stream for bucket in buckets(replicas=replicas))):
-        part = "log" if name == STREAM else name.removeprefix("KV_").lower()
-        try:
-            answer = json.loads(await nc.replies.insist(f"$JS.API.STREAM.INFO.{name}", within=_WITHIN_S))
-        except Outage as error:
-            yield Finding(part, well=False, says=f"{error.detail}; is a majority of the nodes up?")
-        else:
-            faults = _faults(answer, part=part, replicas=replicas)
-            warning = "" if faults or part != "log" else _unbounded(answer)
-            says = "; ".join([*faults] or [_well(answer), *filter(None, [warning])])
-            yield Finding(part, well=not faults, says=says, warns=bool(warning))
-    yield await _look_at_epoch(nc)
-    yield await _look_at_clock(nc)
+def _looks_at_streams(nc: Connection, *, replicas: int) -> list[Coroutine[Any, Any, Finding]]:
+    names = [STREAM, *(Bucket(nc, bucket).stream for bucket in buckets(replicas=replicas))]
+    return [*(_look_at_stream(nc, name, replicas=replicas) for name in names), _look_at_epoch(nc), _look_at_clock(nc)]
+
+
+async def _look_at_stream(nc: Connection, name: str, *, replicas: int) -> Finding:
+    part = "log" if name == STREAM else name.removeprefix("KV_").lower()
+    try:
+        answer = json.loads(await nc.replies.insist(f"$JS.API.STREAM.INFO.{name}", within=_WITHIN_S))
+    except Outage as error:
+        return Finding(part, well=False, says=f"{error.detail}; is a majority of the nodes up?")
+    faults = _faults(answer, part=part, replicas=replicas)
+    warning = "" if faults or part != "log" else _unbounded(answer)
+    says = "; ".join([*faults] or [_well(answer), *filter(None, [warning])])
+    return Finding(part, well=not faults, says=says, warns=bool(warning))
 
 
 def _faults(answer: Mapping[str, Any], *, part: str, replicas: int) -> list[str]:

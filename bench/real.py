@@ -35,7 +35,7 @@ from petit.kit.access import Access
 from petit.kit.connection import connect
 from petit.kit.log import Log
 from petit.kit.natsserver import NatsConfig, NatsServer
-from petit.kit.serving import listen
+from petit.kit.ports import free_port, free_ports
 from tests.nats.cluster import cluster
 
 _WITHIN_S: Final = 120.0
@@ -98,12 +98,6 @@ def embedded(folder: Path) -> Iterator[tuple[str, str]]:
         yield f"http://127.0.0.1:{port}", (folder / "issuer" / "gateway.secret").read_text().strip()
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with contextlib.closing(listen("127.0.0.1", port=0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 @asynccontextmanager
 async def log_servers(folder: Path, *, nodes: int) -> AsyncIterator[tuple[dict[str, Access], dict[str, int]]]:
     """Run the log; gives how each user comes to it, and the servers' process ids."""
@@ -127,7 +121,7 @@ def services(
     store = {"CQL_HOSTS": host, "CQL_PORT": port, "CQL_KEYSPACE": keyspace}
     realm = {"ISSUER": f"{issuer}/realms/petit"}
     admin = {"ADMIN_URL": f"{issuer}/admin/realms/petit", "DIRECTORY_SECRET": secret}
-    ports = {"gateway": free_port(), "notifier": free_port(), "chat": free_port()}
+    ports = dict(zip(("gateway", "notifier", "chat"), free_ports(3), strict=True))
 
     def settings(service: str, **more: str) -> dict[str, str]:
         access = accesses[service]

@@ -132,8 +132,8 @@ class Node:
             with _HTTP.open(f"http://127.0.0.1:{self.monitor}/healthz", timeout=1):
                 return ""
         except HTTPError as refusal:
-            with refusal:
-                return f"{self.name} says {refusal.read().decode()}"
+            refusal.close()
+            return f"{self.name}: {refusal}; it said {self.log[-_TAIL:]}"
         except OSError as error:
             return f"{self.name}: {error}"
 

@@ -10,15 +10,14 @@ import httpx2
 from petit.kit.bootstrap import bootstrap
 from petit.kit.connection import connect
 from petit.kit.natsserver import NatsServer
-from petit.kit.serving import listen
+from petit.kit.ports import free_port
 from petit.kit.stream import LogConfig
 
 
 async def test_it_is_ready_until_the_log_is_gone_and_alive_until_it_is_told_to_stop(
     server: NatsServer, tmp_path: Path
 ) -> None:
-    with listen("127.0.0.1", port=0) as sock:
-        port = sock.getsockname()[1]
+    port = free_port()
     environment = {
         "PETIT_CHAT_PORT": str(port),
         "PETIT_CHAT_NATS_URL": server.url,

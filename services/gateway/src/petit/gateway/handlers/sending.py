@@ -78,7 +78,8 @@ class Sending:
         now_ms = self.clock.now_ms()
         if key is None:
             msg = _msg(chat, body, user=user, signal_id=spare or self.new_id(), now_ms=now_ms)
-            return await self._store(msg, on_append=on_append)
+            stored = await self._store(msg, on_append=on_append)
+            return SendOutcome(stored.sent, repeated=False)  # no client can repeat what it did not name
         decision = judge(key, now_ms=now_ms, fresh_ms=self.fresh_ms)
         msg = _msg(chat, body, user=user, signal_id=key, now_ms=now_ms)
         match decision:

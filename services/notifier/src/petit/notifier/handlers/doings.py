@@ -135,7 +135,7 @@ class Doings:
                     "session": talker.session or None,
                     "do": ask.do,
                     "text": ask.text,
-                    "id": self._new_id(),
+                    "id": self._new_id() if ask.do == "send" else None,
                 }
             )
             for talker, _, asks in batch

@@ -102,7 +102,6 @@ class Feed:
         self._currency = Currency()
         self._holes = Holes(self._js, stream)
         self._last: tuple[int, int] | None = None  # offset and time of the last entry delivered
-        self._replicas = 1
         self._sought = 0  # how often another place was sought
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -230,8 +229,7 @@ class Feed:
                 unanswered_since = math.inf
                 if state is None:
                     raise LogLost(f"stream {self._stream} is gone: {REPAIR}")
-                self._replicas = state.replicas
-                if self._replicas > 1 and self._stream == STREAM:
+                if state.replicas > 1 and self._stream == STREAM:
                     self._sure_s = STALE_S
                 return await self._open_on(state, asked=asked)
             except (LogLost, LogBehind):

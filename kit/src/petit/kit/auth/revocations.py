@@ -27,9 +27,9 @@ _CAPACITY: Final = 200_000
 _CLOCKS_S: Final = 60.0
 """How much later than by the log's clock a log-in may have ended by the issuer's, and by ours."""
 _RECALL_S: Final = 30.0
-_LOOK_S: Final = 1.0
-"""After so long it is asked again how far the log goes."""
 """How long reading the past may take at the start."""
+_LOOK_S: Final = 1.0
+"""After so long we look again how far the log goes: it may turn out to end earlier."""
 _LOGGER: Final = structlog.get_logger(__name__)
 
 

@@ -65,7 +65,7 @@ async def test_what_was_acknowledged_survives_the_fault_matrix(
 
     assert violations(evidence) == [], f"seed {seed}"
     assert crowd.complaints == [], f"seed {seed}"
-    await asyncio.to_thread(real_stack.when_whole)  # else the next blow hits what is not, and says so late
+    await asyncio.to_thread(real_stack.when_ready)  # else the next blow hits what is not, and says so late
     figure(f"seed {seed}: {len(blows)} blows; {crowd.figures()}")
 
 

@@ -76,16 +76,11 @@ class RealStack:
             self._started = False
 
     def when_ready(self, *, within_s: float = READY_S) -> None:
-        """Wait until every replica is ready, the proxy knows, and people can log in."""
-        for name in _SERVICES:
+        """Wait until every node has all of the log, every replica is ready, the proxy knows, and people can log in."""
+        for name in (*NATS, *_SERVICES):
             self._when_well(name, within_s=within_s)
         until(self._proxied, within_s=within_s, what="the proxy has found every replica")
         until(lambda: ok(self.issuer), within_s=within_s, what="the issuer answers through the proxy")
-
-    def when_whole(self, *, within_s: float = READY_S) -> None:
-        """Wait until every node has all of the log."""
-        for name in NATS:
-            self._when_well(name, within_s=within_s)
 
     # ── its log, lost ────────────────────────────────────────────────────────────────────────────
 
